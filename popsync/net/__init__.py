@@ -1,0 +1,1 @@
+"""Client sockets, TLS and deadlines: the only room that has them."""

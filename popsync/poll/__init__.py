@@ -1,0 +1,1 @@
+"""One poll of one account, from listing to QUIT, against ports only."""

@@ -1,0 +1,167 @@
+"""What a poll needs from the world. Nothing here knows POP3's wire, SQLite or files."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from popsync.model import (
+    AccountId,
+    AccountMemory,
+    DeliveryChange,
+    DeliveryKey,
+    DeliveryStatus,
+    Digest,
+    Intent,
+    Journal,
+    ListedMessage,
+    Listing,
+    MessageKey,
+    Outcome,
+    Parcel,
+    PollSummary,
+    Retrieval,
+    SeenMessage,
+    UniqueId,
+    UnretrievedMessage,
+)
+
+
+class Maildrop(Protocol):
+    """One session, logged in, holding the maildrop's lock."""
+
+    async def list(self) -> Listing:
+        """Give STAT, LIST and UIDL as one listing."""
+        ...
+
+    def retrieve(self, wanted: Sequence[ListedMessage]) -> AsyncIterator[Sequence[Retrieval]]:
+        """Give the wanted messages in order, as many at a time as have arrived.
+
+        The caller closes each content. What is retrieved and not yet handed over stays bounded
+        in octets. A refusal of one message is given in its place. Raises SizesDisagree at the
+        first pipelined message whose octets are not what LIST said; StreamError,
+        RemoteProtocolError.
+        """
+        ...
+
+    async def delete(self, doomed: Sequence[ListedMessage]) -> Sequence[ListedMessage]:
+        """Issue DELE for each; give those that the server agreed to. Nothing is gone yet (P3)."""
+        ...
+
+    async def quit(self) -> None:
+        """Ask the server to carry out the deletions, and part. Proves nothing (P3)."""
+        ...
+
+    async def drop(self) -> None:
+        """Part without QUIT: the server forgets deletions and must not hide what was retrieved."""
+        ...
+
+
+class OpenMaildrop(Protocol):
+    """Begins a session: connects, secures, logs in."""
+
+    def __call__(self, *, lock_step: bool) -> Awaitable[Maildrop]:
+        """``lock_step``: send no command before the last reply is in, whatever CAPA offers.
+
+        Raises StreamError, ProtocolError, MaildropError, SecretUnavailable.
+        """
+        ...
+
+
+class Destination(Protocol):
+    """Where messages go."""
+
+    @property
+    def name(self) -> str:
+        """As the configuration calls it."""
+        ...
+
+    async def ready(self) -> None:
+        """Find out whether it takes mail now, before anything is retrieved for it.
+
+        Raises DestinationUnavailable.
+        """
+        ...
+
+    async def deliver(self, parcels: Sequence[Parcel], journal: Journal) -> None:
+        """Deliver each parcel; every outcome goes through the journal.
+
+        A parcel that has no outcome in the journal when this ends was not delivered and left no
+        trace. Raises DestinationUnavailable when the rest has to wait; LedgerError when the
+        journal refuses.
+        """
+        ...
+
+    async def recover(self, intents: Sequence[Intent]) -> Sequence[Outcome]:
+        """Say what became of steps that a crash left open, finishing those that can be finished.
+
+        Raises DestinationUnavailable when that cannot be told now.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """The durable memory. Every method that writes is one transaction, durable on return.
+
+    All raise LedgerError.
+    """
+
+    async def memory(self, account: AccountId) -> AccountMemory:
+        """Give all that is known of the account."""
+        ...
+
+    async def deliveries(
+        self, messages: Sequence[MessageKey]
+    ) -> Mapping[DeliveryKey, DeliveryStatus]:
+        """Give every delivery of those of ``messages`` that are known."""
+        ...
+
+    async def known_digests(
+        self, account: AccountId, digests: Sequence[Digest]
+    ) -> frozenset[Digest]:
+        """Give those of ``digests`` that the account has ever brought and that are settled."""
+        ...
+
+    async def open_intents(self, account: AccountId) -> Sequence[Intent]:
+        """Give the STAGED and DOT_SENT deliveries: what a crash left open."""
+        ...
+
+    async def record(self, seen: Sequence[SeenMessage], changes: Sequence[DeliveryChange]) -> None:
+        """Remember messages with the deliveries they owe, then change deliveries."""
+        ...
+
+    async def note_unretrieved(
+        self, account: AccountId, messages: Sequence[UnretrievedMessage]
+    ) -> None:
+        """Remember messages that were not retrieved."""
+        ...
+
+    async def note_deletions(self, account: AccountId, unique_ids: Sequence[UniqueId]) -> None:
+        """Count a DELE that is about to be issued for each."""
+        ...
+
+    async def close_listing(
+        self, account: AccountId, *, gone: Sequence[UniqueId], renumbering: bool
+    ) -> None:
+        """Take a complete listing as read: bury what it no longer shows, mark it polled."""
+        ...
+
+    async def note_lock_step(self, account: AccountId) -> None:
+        """Remember that this account's server cannot be trusted with pipelining."""
+        ...
+
+    async def note_poll(self, account: AccountId, summary: PollSummary) -> None:
+        """Remember what a poll came to."""
+        ...
+
+
+Clock = Callable[[], float]
+"""Gives the time in seconds since the epoch."""
+
+__all__ = [
+    "Clock",
+    "Destination",
+    "Journal",
+    "Ledger",
+    "Maildrop",
+    "OpenMaildrop",
+    "Outcome",
+]
