@@ -1,0 +1,160 @@
+"""A message's content: small ones in memory, large ones in a file that has no name."""
+
+import errno
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from popsync.model import Content, Digest
+from popsync.storage.steps import write_fully
+
+CHUNK_OCTETS = 256 * 1024
+MEMORY_OCTETS = 1024 * 1024
+
+_CLOSED = "the content was closed"
+
+# Some file systems (NFS, older overlayfs, FUSE) know no unnamed files.
+_NO_UNNAMED_FILES = frozenset(
+    {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS}
+)
+
+
+class Scratch:
+    """Makes contents; ``memory_octets`` is the largest that is kept in memory.
+
+    ``directory`` must exist. Nothing is left in it, even by a crash: the files have no names.
+    """
+
+    def __init__(self, directory: Path, *, memory_octets: int = MEMORY_OCTETS) -> None:
+        self._directory = directory
+        self._memory_octets = memory_octets
+
+    def from_bytes(self, octets: bytes) -> Content:
+        """Give the content that consists of ``octets``. Raises OSError, for large ones only."""
+        if len(octets) <= self._memory_octets:
+            return _MemoryContent(octets, Digest(sha256(octets).digest()))
+        writer = self.new_content()
+        try:
+            writer.write(octets)
+            return writer.finish()
+        except BaseException:
+            writer.discard()
+            raise
+
+    def new_content(self) -> "ContentWriter":
+        """Begin a content that arrives piece by piece."""
+        return ContentWriter(self._directory, memory_octets=self._memory_octets)
+
+
+class ContentWriter:
+    """Takes a content piece by piece, hashing on the way; ends by ``finish`` or ``discard``."""
+
+    def __init__(self, directory: Path, *, memory_octets: int) -> None:
+        self._directory = directory
+        self._memory_octets = memory_octets
+        self._octets = 0
+        self._hash = sha256()
+        self._pieces: list[bytes] = []
+        self._descriptor: int | None = None
+
+    def write(self, octets: bytes) -> None:
+        """Append ``octets``. Raises OSError: disk full and the like; ``discard`` it then."""
+        self._octets += len(octets)
+        self._hash.update(octets)
+        if self._descriptor is not None:
+            write_fully(self._descriptor, octets)
+            return
+        self._pieces.append(octets)
+        if self._octets > self._memory_octets:
+            self._spill()
+
+    def finish(self) -> Content:
+        """Give the content; nothing can be appended any more."""
+        digest = Digest(self._hash.digest())
+        if self._descriptor is None:
+            return _MemoryContent(b"".join(self._pieces), digest)
+        descriptor, self._descriptor = self._descriptor, None
+        return _FileContent(descriptor, self._octets, digest)
+
+    def discard(self) -> None:
+        """Give back what was taken. Idempotent, and harmless after ``finish``."""
+        self._pieces.clear()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _spill(self) -> None:
+        self._descriptor = _open_unnamed(self._directory)
+        for piece in self._pieces:
+            write_fully(self._descriptor, piece)
+        self._pieces.clear()
+
+
+class _MemoryContent:
+    """A content that lives in memory."""
+
+    def __init__(self, octets: bytes, digest: Digest) -> None:
+        self._content: bytes | None = octets
+        self.octets = len(octets)
+        self.digest = digest
+
+    def chunks(self) -> Iterator[bytes]:
+        content = self._content
+        if content is None:
+            raise ValueError(_CLOSED)
+        if len(content) <= CHUNK_OCTETS:
+            return iter((content,) if content else ())
+        return (content[i : i + CHUNK_OCTETS] for i in range(0, len(content), CHUNK_OCTETS))
+
+    def close(self) -> None:
+        self._content = None
+
+
+class _FileContent:
+    """A content that lives in an unnamed file.
+
+    The lock keeps a reader in another thread from reading a descriptor that was closed under it
+    and may by then belong to something else.
+    """
+
+    def __init__(self, descriptor: int, octets: int, digest: Digest) -> None:
+        self._descriptor: int | None = descriptor
+        self._lock = threading.Lock()
+        self.octets = octets
+        self.digest = digest
+
+    def chunks(self) -> Iterator[bytes]:
+        offset = 0
+        while offset < self.octets:
+            chunk = self._read(offset)
+            offset += len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    def _read(self, offset: int) -> bytes:
+        with self._lock:
+            if self._descriptor is None:
+                raise ValueError(_CLOSED)
+            chunk = os.pread(self._descriptor, CHUNK_OCTETS, offset)
+        if not chunk:
+            raise OSError(errno.EIO, "a spilled message became shorter")
+        return chunk
+
+
+def _open_unnamed(directory: Path) -> int:
+    try:
+        return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in _NO_UNNAMED_FILES:
+            raise
+    descriptor, name = tempfile.mkstemp(prefix="popsync-", dir=directory)
+    Path(name).unlink()
+    return descriptor

@@ -1,0 +1,74 @@
+"""The steps on which durability rests, each one call, so that a test can fail or die at any.
+
+Nothing here interprets a failure: every method raises OSError (``commit``: sqlite3.Error), and the
+caller says what that means. A failed fsync is never tried again on the same descriptor: the kernel
+may have thrown the pages away and would then answer "done".
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def write_fully(descriptor: int, octets: bytes) -> None:
+    """Write all of ``octets``, however little the kernel takes at a time."""
+    written = os.write(descriptor, octets)
+    while written < len(octets):
+        written += os.write(descriptor, memoryview(octets)[written:])
+
+
+class DurableSteps:
+    """The real steps; a double overrides what it wants to count, log, fail or die at."""
+
+    def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+        """Write a new file, readable by its owner only, and give its open descriptor.
+
+        The caller owes it ``sync_file``. Raises FileExistsError when the name is taken, also by a
+        symbolic link. What a failure leaves behind is a file without meaning at ``path``.
+        """
+        descriptor = os.open(path, _CREATE, 0o600)
+        try:
+            for chunk in chunks:
+                write_fully(descriptor, chunk)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def sync_file(self, descriptor: int) -> None:
+        """Make a written file's content durable; the descriptor is closed whatever happens."""
+        try:
+            os.fsync(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+    def sync_path(self, path: Path) -> None:
+        """Make the content of a file that is already there durable."""
+        self.sync_file(os.open(path, _OPEN))
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file its new name, replacing what has it; durable after ``sync_directory``."""
+        old.rename(new)
+
+    def sync_directory(self, path: Path) -> None:
+        """Make every name that was put into or taken out of a directory durable."""
+        self.sync_file(os.open(path, _OPEN_DIRECTORY))
+
+    def unlink(self, path: Path) -> None:
+        """Take a file's name away."""
+        path.unlink()
+
+    def make_directory(self, path: Path) -> None:
+        """Make one directory that only its owner may enter."""
+        path.mkdir(mode=0o700)
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """End the open transaction durably."""
+        connection.execute("COMMIT")

@@ -1,0 +1,135 @@
+"""Contents in memory and in unnamed files."""
+
+import errno
+import os
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from popsync.model import Content
+from popsync.storage import Scratch
+from popsync.storage.content import CHUNK_OCTETS
+
+LARGE = bytes(range(256)) * 3000
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Scratch:
+    """Give a scratch that spills early."""
+    return Scratch(tmp_path, memory_octets=1000)
+
+
+def written(scratch: Scratch, octets: bytes) -> Content:
+    """Write ``octets`` in uneven pieces."""
+    writer = scratch.new_content()
+    for start in range(0, len(octets), 777):
+        writer.write(octets[start : start + 777])
+    return writer.finish()
+
+
+@pytest.mark.parametrize("make", [Scratch.from_bytes, written])
+@pytest.mark.parametrize("octets", [b"", b"a", b"x" * 1000, b"y" * 1001, LARGE])
+def test_a_content_of_any_size_can_be_read_again_and_again(
+    scratch: Scratch, make: Callable[[Scratch, bytes], Content], octets: bytes
+) -> None:
+    """Content, size and digest are those of what was written, at every reading."""
+    content = make(scratch, octets)
+
+    assert content.octets == len(octets)
+    assert content.digest == sha256(octets).digest()
+    assert b"".join(content.chunks()) == octets
+    assert b"".join(content.chunks()) == octets
+    assert all(0 < len(chunk) <= CHUNK_OCTETS for chunk in content.chunks())
+
+
+def test_a_large_content_in_memory_is_given_in_pieces(tmp_path: Path) -> None:
+    """Nobody is handed more than a chunk at a time, wherever the content lives."""
+    content = Scratch(tmp_path).from_bytes(LARGE)
+
+    assert [len(chunk) for chunk in content.chunks()][:-1] == [CHUNK_OCTETS] * 2
+    assert b"".join(content.chunks()) == LARGE
+
+
+def test_a_spilled_content_leaves_no_name_in_the_directory(
+    scratch: Scratch, tmp_path: Path
+) -> None:
+    """A crash cannot leave litter, for there is no name."""
+    content = written(scratch, LARGE)
+
+    assert list(tmp_path.iterdir()) == []
+    content.close()
+
+
+@pytest.mark.parametrize("octets", [b"small", LARGE])
+def test_a_closed_content_refuses_to_be_read(scratch: Scratch, octets: bytes) -> None:
+    """Closing twice is fine; reading afterwards must not look like an empty message."""
+    content = scratch.from_bytes(octets)
+    content.close()
+    content.close()
+
+    with pytest.raises(ValueError, match="closed"):
+        list(content.chunks())
+
+
+def test_without_unnamed_files_a_named_one_is_unlinked_at_once(
+    scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File systems without O_TMPFILE serve as well."""
+    monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY)  # EISDIR
+    content = written(scratch, LARGE)
+
+    assert b"".join(content.chunks()) == LARGE
+    assert list(tmp_path.iterdir()) == []
+    content.close()
+
+
+def test_a_directory_that_refuses_is_an_error(scratch: Scratch, tmp_path: Path) -> None:
+    """Nothing falls back to another place on disk."""
+    tmp_path.rmdir()
+
+    with pytest.raises(FileNotFoundError):
+        scratch.from_bytes(LARGE)
+
+
+def test_a_refusal_other_than_no_such_feature_is_passed_on(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is a full disk, whichever kind of file was asked for."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "open", refuse)
+
+    with pytest.raises(OSError, match="No space"):
+        scratch.from_bytes(LARGE)
+
+
+def open_descriptors() -> int:
+    """Count this process's descriptors."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_discarded_content_gives_back_its_descriptor(scratch: Scratch) -> None:
+    """Whatever is begun and given up occupies nothing."""
+    before = open_descriptors()
+    writer = scratch.new_content()
+    writer.write(LARGE)
+    during = open_descriptors()
+    writer.discard()
+    writer.discard()
+
+    assert (during - before, open_descriptors()) == (1, before)
+
+
+def test_a_file_cut_short_under_us_is_an_error(scratch: Scratch) -> None:
+    """Half a message is never given as a whole one."""
+    content = scratch.from_bytes(LARGE)
+    descriptor = vars(content)["_descriptor"]
+    os.ftruncate(descriptor, 10)
+
+    with pytest.raises(OSError, match="shorter"):
+        list(content.chunks())
+    content.close()
