@@ -1,0 +1,150 @@
+"""``[account.NAME]`` and ``[defaults]``: a remote POP3 login, and what happens to its mail."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from popsync.config.fields import (
+    AddressList,
+    Duration,
+    Fingerprint,
+    Host,
+    Interval,
+    OptionalPath,
+    Port,
+    ReversePath,
+    SecretField,
+    Size,
+    TextList,
+    User,
+)
+from popsync.config.table import Table, TlsMode
+from popsync.model import AccountId
+
+Mode = Literal["keep", "delete"]
+AuthMethod = Literal["auto", "user", "plain", "apop"]
+FirstRun = Literal["all", "adopt"]
+Pipelining = Literal["auto", "on", "off"]
+
+_PORTS = {"implicit": 995, "starttls": 110, "none": 110}
+
+
+def _port(values: dict[str, Any]) -> int:
+    return _PORTS[values.get("tls", "implicit")]
+
+
+class AccountConfig(Table):
+    """A remote POP3 login, and what happens to its mail."""
+
+    host: Host = Field(description="Name or address of the POP3 server.", examples=["pop.gmx.net"])
+    tls: TlsMode = Field(
+        default="implicit",
+        description="TLS from the first octet, after STLS, or none. "
+        "None is possible to this machine only, unless allow_plaintext is true.",
+        examples=["starttls"],
+    )
+    port: Port = Field(
+        default_factory=_port,
+        description="Port of the POP3 server; 995 with implicit TLS, else 110.",
+        examples=[995],
+    )
+    allow_plaintext: bool = Field(
+        default=False,
+        description="Let password and mail cross the network unencrypted, with tls none.",
+        examples=[True],
+    )
+    ca_file: OptionalPath = Field(
+        default=None,
+        description="PEM file with the only certificate authorities to trust; "
+        "without it, those of the system.",
+        examples=["shop-ca.pem"],
+    )
+    fingerprint: Fingerprint = Field(
+        default="",
+        description="SHA-256 fingerprint of the server's certificate, colons allowed. "
+        "It replaces the check of authority and name.",
+        examples=["c0ffee" + 58 * "0"],
+    )
+    user: User = Field(
+        description="User name of the login, often the whole address.", examples=["jane@gmx.net"]
+    )
+    password: SecretField = Field(
+        description="The password, or where it is kept: a command's output, a file, an "
+        "environment variable or a credential of the service manager.",
+        examples=[{"command": ["pass", "show", "mail/gmx"]}],
+    )
+    auth: AuthMethod = Field(
+        default="auto",
+        description="How to log in; auto takes the best that the server offers.",
+        examples=["plain"],
+    )
+    mode: Mode = Field(
+        description="What happens in the maildrop after delivery: keep leaves messages there, "
+        "delete removes them. Must be stated, in the account or in [defaults].",
+        examples=["keep"],
+    )
+    delete_after_s: Duration = Field(
+        default=0,
+        alias="delete_after",
+        description="Delete mode: how long a delivered message stays in the maildrop; "
+        "without it, it is deleted in the same session.",
+        examples=["14d"],
+    )
+    deliver_to: TextList = Field(
+        default=(),
+        description="Destinations that each message goes to. May be left out when there is only "
+        "one, or when deliver_to stands at the top of the file.",
+        examples=[["inbox"]],
+    )
+    recipients: AddressList = Field(
+        default=(),
+        description="Envelope recipients for SMTP and LMTP destinations; without them, those of "
+        "the destination. They are never guessed from a message's header.",
+        examples=[["jane@example.org"]],
+    )
+    poll_every_s: Interval = Field(
+        default=300,
+        alias="poll_every",
+        description="Time from one poll to the next.",
+        examples=["5m"],
+    )
+    max_octets: Size = Field(
+        default=50 * 1024**2,
+        alias="max_size",
+        description="Larger messages stay on the server and are reported.",
+        examples=["50MB"],
+    )
+    fetch_limit: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
+        default=0,
+        description="Most messages to retrieve in one poll; 0 is no limit.",
+        examples=[500],
+    )
+    first_run: FirstRun = Field(
+        default="all",
+        description="What the first poll does with messages that are already there: all delivers "
+        "them, adopt marks them as seen.",
+        examples=["adopt"],
+    )
+    pipelining: Pipelining = Field(
+        default="auto",
+        description="Whether to send several commands at once; auto does when the server says "
+        "that it can.",
+        examples=["off"],
+    )
+    reverse_path: ReversePath = Field(
+        default="auto",
+        description="Envelope sender for SMTP and LMTP: auto takes it from the message's first "
+        'Return-Path, "<>" is the null sender, else an address.',
+        examples=["<>"],
+    )
+    trace: bool = Field(
+        default=True,
+        description="Put one Received header in front of each message.",
+        examples=[False],
+    )
+    enabled: bool = Field(default=True, description="Poll this account.", examples=[False])
+
+    @property
+    def account_id(self) -> AccountId:
+        """What the ledger knows the account by."""
+        return AccountId(f"{self.user}@{self.host.lower()}")
