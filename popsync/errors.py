@@ -1,6 +1,6 @@
 """What can go wrong, and how far it reaches.
 
-Every class says two things, and nothing else decides what happens next (``poll.disposition`` does):
+Every class says two things; what follows from them only ``poll.disposition`` decides:
 
 - ``scope``: how much is affected, from one recipient to the whole process;
 - ``temporary``: whether the same attempt may succeed later without anybody's help.
@@ -28,6 +28,10 @@ class PopsyncError(Exception):
 
     scope: ClassVar[Scope] = Scope.ACCOUNT
     temporary: ClassVar[bool] = True
+
+
+class UnexpectedError(PopsyncError):
+    """An exception that nobody expected, as its cause: a bug of popsync, which costs one poll."""
 
 
 # -- configuration ---------------------------------------------------------------------------

@@ -254,6 +254,8 @@ class DeliveryStatus(NamedTuple):
     attempts: int
     """How often it was tried and not delivered."""
     next_try: float | None
+    doubts: int = 0
+    """How often it went out, or may have, without a receipt; such a delivery carries a mark."""
 
 
 # -- what the ledger is told -----------------------------------------------------------------
@@ -283,6 +285,7 @@ class DeliveryChange(NamedTuple):
     """The destination's own words, escaped."""
     attempts: int = 0
     next_try: float | None = None
+    doubts: int = 0
     staged_as: str = ""
 
 

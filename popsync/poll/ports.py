@@ -1,6 +1,7 @@
 """What a poll needs from the world. Nothing here knows POP3's wire, SQLite or files."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from popsync.model import (
@@ -23,6 +24,7 @@ from popsync.model import (
     UniqueId,
     UnretrievedMessage,
 )
+from popsync.poll.events import Observer
 
 
 class Maildrop(Protocol):
@@ -32,8 +34,12 @@ class Maildrop(Protocol):
         """Give STAT, LIST and UIDL as one listing."""
         ...
 
-    def retrieve(self, wanted: Sequence[ListedMessage]) -> AsyncIterator[Sequence[Retrieval]]:
+    def retrieve(
+        self, wanted: Sequence[ListedMessage], *, stopping: Callable[[], bool]
+    ) -> AsyncGenerator[Sequence[Retrieval], None]:
         """Give the wanted messages in order, as many at a time as have arrived.
+
+        Once ``stopping()`` is true no further RETR goes out; what was asked for still comes.
 
         The caller closes each content. What is retrieved and not yet handed over stays bounded
         in octets. A refusal of one message is given in its place. Raises SizesDisagree at the
@@ -110,8 +116,8 @@ class Ledger(Protocol):
 
     async def deliveries(
         self, messages: Sequence[MessageKey]
-    ) -> Mapping[DeliveryKey, DeliveryStatus]:
-        """Give every delivery of those of ``messages`` that are known."""
+    ) -> Mapping[MessageKey, Mapping[DeliveryKey, DeliveryStatus]]:
+        """Give an entry for each of ``messages`` that is known, empty when none was ever owed."""
         ...
 
     async def known_digests(
@@ -122,6 +128,10 @@ class Ledger(Protocol):
 
     async def open_intents(self, account: AccountId) -> Sequence[Intent]:
         """Give the STAGED and DOT_SENT deliveries: what a crash left open."""
+        ...
+
+    async def hold_unroutable(self, account: AccountId, routable: frozenset[str]) -> int:
+        """Hold what is owed to destinations that are not in ``routable``; give how many."""
         ...
 
     async def record(self, seen: Sequence[SeenMessage], changes: Sequence[DeliveryChange]) -> None:
@@ -156,12 +166,15 @@ class Ledger(Protocol):
 Clock = Callable[[], float]
 """Gives the time in seconds since the epoch."""
 
-__all__ = [
-    "Clock",
-    "Destination",
-    "Journal",
-    "Ledger",
-    "Maildrop",
-    "OpenMaildrop",
-    "Outcome",
-]
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything one account's polls touch."""
+
+    open_maildrop: OpenMaildrop
+    destinations: Mapping[str, Destination]
+    ledger: Ledger
+    clock: Clock
+    observe: Observer
+    stopping: Callable[[], bool]
+    """Whether to finish what is in hand and begin nothing new."""

@@ -1,0 +1,127 @@
+"""Retrieval and delivery at the same time: while one batch is made durable, the next arrives."""
+
+import asyncio
+from contextlib import aclosing
+
+from popsync.errors import PopsyncError
+from popsync.model import (
+    MessageState,
+    RefusedMessage,
+    Retrieval,
+    RetrievedMessage,
+    UnretrievedMessage,
+)
+from popsync.poll.batch import Session, deliver_batch
+from popsync.poll.disposition import pause_after_deferral
+from popsync.poll.events import Retrieved, Warned
+from popsync.poll.ports import Maildrop
+
+# A batch costs a destination a few syncs and the ledger two commits, whatever its size; two are
+# in flight at most (P8).
+MAX_BATCH_MESSAGES = 256
+MAX_BATCH_OCTETS = 8 * 1024 * 1024
+
+
+async def carry(maildrop: Maildrop, session: Session) -> None:
+    """Retrieve what the plan wants and deliver it; the outcome is in ``session``.
+
+    What arrived whole before the maildrop broke is delivered before its error is raised. Raises
+    what the maildrop, the destinations and the ledger raise.
+    """
+    carrier = _Carrier(session)
+    bursts = maildrop.retrieve(session.plan.retrieve, stopping=session.ports.stopping)
+    try:
+        async with aclosing(bursts):
+            async for burst in bursts:
+                for retrieval in burst:
+                    await carrier.take(retrieval)
+    except PopsyncError:
+        await carrier.finish()
+        raise
+    except BaseException:
+        await carrier.abandon()
+        raise
+    await carrier.finish()
+
+
+class _Carrier:
+    """One batch that fills, and one that is being delivered."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._batch: list[RetrievedMessage] = []
+        self._octets = 0
+        self._delivering: asyncio.Task[None] | None = None
+        self._failed = False
+
+    async def take(self, retrieval: Retrieval) -> None:
+        """Add what was retrieved to the batch; waits when two batches are full."""
+        if isinstance(retrieval, RefusedMessage):
+            await _note_refused(retrieval, self._session)
+            return
+        self._batch.append(retrieval)
+        self._octets += retrieval.content.octets
+        if len(self._batch) >= MAX_BATCH_MESSAGES or self._octets >= MAX_BATCH_OCTETS:
+            await self._send_off()
+
+    async def finish(self) -> None:
+        """Deliver all that was taken, unless delivery has failed before."""
+        if self._failed:
+            self._discard()
+            return
+        if self._batch:
+            await self._send_off()
+        await self._wait()
+
+    async def abandon(self) -> None:
+        """Stop where we are, as a crash would; recovery completes what was begun (P4)."""
+        self._discard()
+        if self._delivering is not None:
+            self._delivering.cancel()
+            await asyncio.wait([self._delivering])
+
+    async def _send_off(self) -> None:
+        await self._wait()
+        batch = self._batch
+        self._batch, self._octets = [], 0
+        self._session.ports.observe(
+            Retrieved(
+                self._session.account.name,
+                messages=len(batch),
+                octets=sum(message.content.octets for message in batch),
+            )
+        )
+        self._delivering = asyncio.create_task(deliver_batch(batch, self._session))
+
+    async def _wait(self) -> None:
+        delivering, self._delivering = self._delivering, None
+        if delivering is None:
+            return
+        try:
+            await delivering
+        except PopsyncError:
+            self._failed = True
+            raise
+        except asyncio.CancelledError:
+            self._delivering = delivering
+            raise
+
+    def _discard(self) -> None:
+        for message in self._batch:
+            message.content.close()
+        self._batch.clear()
+
+
+async def _note_refused(refused: RefusedMessage, session: Session) -> None:
+    """Remember a message that the server would not give; the others are not affected (P5)."""
+    account, ports = session.account, session.ports
+    session.refused.append(refused.listed)
+    ports.observe(Warned(account.name, str(refused.error)))
+    note = UnretrievedMessage(
+        refused.listed.unique_id,
+        refused.listed.octets,
+        MessageState.PENDING,
+        reason=str(refused.error),
+        next_try=ports.clock() + pause_after_deferral(1),
+    )
+    await ports.ledger.note_unretrieved(account.id, [note])

@@ -1,0 +1,114 @@
+"""What a failure means for what happens next. The only room that decides this. Pure.
+
+========== =========== ====================================================================
+scope      temporary   what happens next
+========== =========== ====================================================================
+RECIPIENT  as MESSAGE  the same, for that recipient alone
+MESSAGE    yes         deferred: tried again after a growing pause; never deleted meanwhile
+MESSAGE    no          held: set aside and shown, offered a few times more, never deleted
+ACCOUNT    yes         the session ends, the account backs off
+ACCOUNT    no          the account is suspended until somebody changes something
+PROCESS    either      popsync stops with a sysexits code
+========== =========== ====================================================================
+
+An exception that is not ours counts as ACCOUNT and temporary: doubt keeps mail.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+
+from popsync.errors import (
+    DeliveryError,
+    DeliveryInDoubt,
+    DeliveryUndone,
+    PopsyncError,
+    Scope,
+    escape,
+)
+from popsync.model import (
+    DeliveryChange,
+    DeliveryState,
+    DeliveryStatus,
+    Intent,
+    Outcome,
+    Receipt,
+)
+
+DEFERRED_PAUSE_S = 5 * 60
+MAX_DEFERRED_PAUSE_S = 4 * 3600
+HELD_PAUSES_S = (3600, 6 * 3600, 24 * 3600)
+"""A refusal for good is asked again so often: most are a mistake in a server's settings."""
+MAX_DOUBTS = 3
+"""A message that went out so often without an answer is held, not sent again."""
+
+NEVER_TRIED = DeliveryStatus(DeliveryState.SEEN, attempts=0, next_try=None)
+
+
+class Disposition(Enum):
+    """What becomes of the work that met a failure."""
+
+    DEFER = "deferred"
+    HOLD = "held"
+    BACK_OFF = "backs off"
+    SUSPEND = "suspended"
+    STOP = "stops"
+
+
+def dispose(error: BaseException) -> Disposition:
+    """Read what follows from an error's scope and temporary."""
+    if not isinstance(error, PopsyncError):
+        return Disposition.BACK_OFF
+    match error.scope:
+        case Scope.RECIPIENT | Scope.MESSAGE:
+            return Disposition.DEFER if error.temporary else Disposition.HOLD
+        case Scope.ACCOUNT:
+            return Disposition.BACK_OFF if error.temporary else Disposition.SUSPEND
+        case Scope.PROCESS:
+            return Disposition.STOP
+
+
+def change_after_outcome(outcome: Outcome, before: DeliveryStatus, now: float) -> DeliveryChange:
+    """Give the delivery's new state after a destination has spoken, or fallen silent."""
+    if isinstance(outcome, Receipt):
+        return DeliveryChange(outcome.delivery, DeliveryState.DELIVERED, escape(outcome.reply))
+    attempts = before.attempts + 1
+    doubts = before.doubts + isinstance(outcome.error, DeliveryInDoubt | DeliveryUndone)
+    state, next_try = _after_refusal(outcome.error, attempts, doubts, now)
+    reply = escape(str(outcome.error), limit=500)
+    return DeliveryChange(outcome.delivery, state, reply, attempts, next_try, doubts)
+
+
+def changes_after_intent(intent: Intent, before: Sequence[DeliveryStatus]) -> list[DeliveryChange]:
+    """Give the new states of the deliveries that one irreversible step is about to serve.
+
+    before: one status for each of the intent's recipients, in order.
+    """
+    return [
+        DeliveryChange(
+            delivery,
+            intent.state,
+            attempts=status.attempts,
+            doubts=status.doubts,
+            staged_as=intent.staged_as,
+        )
+        for delivery, status in zip(intent.deliveries, before, strict=True)
+    ]
+
+
+def pause_after_deferral(attempts: int) -> float:
+    """Give the seconds to wait after so many failed attempts: five minutes, doubling to 4 h."""
+    return min(DEFERRED_PAUSE_S * 2.0 ** min(attempts - 1, 16), MAX_DEFERRED_PAUSE_S)
+
+
+def _after_refusal(
+    error: DeliveryError, attempts: int, doubts: int, now: float
+) -> tuple[DeliveryState, float | None]:
+    if isinstance(error, DeliveryUndone):
+        return DeliveryState.SEEN, None
+    if isinstance(error, DeliveryInDoubt):
+        return (DeliveryState.IN_DOUBT, now) if doubts < MAX_DOUBTS else (DeliveryState.HELD, None)
+    if dispose(error) is Disposition.DEFER:
+        return DeliveryState.DEFERRED, now + pause_after_deferral(attempts)
+    if attempts <= len(HELD_PAUSES_S):
+        return DeliveryState.HELD, now + HELD_PAUSES_S[attempts - 1]
+    return DeliveryState.HELD, None

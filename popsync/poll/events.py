@@ -1,0 +1,90 @@
+"""What a poll tells whoever watches it: log lines, a progress bar, a report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from popsync.errors import DeliveryError, PopsyncError
+from popsync.model import DeliveryState, PollSummary, UniqueId
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A listing was read and planned."""
+
+    account: str
+    listed: int
+    to_retrieve: int
+    octets: int
+    """What LIST claims of the messages to retrieve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """So many more messages have arrived whole; they are not delivered yet."""
+
+    account: str
+    messages: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A destination gave its receipt for a message, and the ledger says so durably (P2)."""
+
+    account: str
+    unique_id: UniqueId
+    octets: int
+    message_id: str
+    """Escaped; empty when the message has none."""
+    destination: str
+    recipient: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotDelivered:
+    """A destination did not take a message; it stays on the server."""
+
+    account: str
+    unique_id: UniqueId
+    destination: str
+    recipient: str
+    error: DeliveryError
+    state: DeliveryState
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The server agreed to so many DELEs; they are believed once a later listing lacks them."""
+
+    account: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something a person should know, and nothing is lost by it."""
+
+    account: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PollReport:
+    """What one poll came to."""
+
+    account: str
+    summary: PollSummary
+    error: PopsyncError | None = None
+    """What ended it early; None when every step was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollEnded:
+    """A poll is over, and the ledger knows."""
+
+    report: PollReport
+
+
+Event = Listed | Retrieved | Delivered | NotDelivered | Deleted | Warned | PollEnded
+Observer = Callable[[Event], None]

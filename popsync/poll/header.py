@@ -1,0 +1,77 @@
+"""Reads and writes the little that popsync needs of a message's header, as octets. Pure.
+
+The message itself is never parsed and written again (P6): what is written here goes in front.
+"""
+
+import re
+from collections.abc import Iterator
+from email.utils import formatdate
+from hashlib import blake2b
+
+from popsync.model import MessageKey
+
+MAX_HEADER_OCTETS = 256 * 1024
+"""More of a header is not looked at; nothing that is looked for stands so far down."""
+
+_MESSAGE_ID = re.compile(
+    rb"(?:^|\n)message-id[ \t]*:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE
+)
+_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+
+
+def read_head(chunks: Iterator[bytes]) -> bytes:
+    """Give the first octets of a message, enough to hold any sane header."""
+    head = next(chunks, b"")
+    while len(head) < MAX_HEADER_OCTETS and not _HEADER_END.search(head):
+        more = next(chunks, b"")
+        if not more:
+            break
+        head += more
+    return head[:MAX_HEADER_OCTETS]
+
+
+def find_message_id(head: bytes) -> bytes:
+    """Give the first Message-ID's value as it stands, or nothing."""
+    end = _HEADER_END.search(head)
+    found = _MESSAGE_ID.search(head, 0, end.end() if end else len(head))
+    return found[1].strip() if found else b""
+
+
+def parcel_name(message: MessageKey) -> str:
+    """Give 32 hex digits that name the message, the same at every try and for every crash."""
+    name = blake2b(digest_size=16)
+    for part in (message.account.encode(), message.unique_id, message.digest):
+        name.update(len(part).to_bytes(4, "big") + part)
+    return name.hexdigest()
+
+
+def format_trace(
+    *, server: str, hostname: str, protocol: str, account: str, parcel: str, received_at: float
+) -> bytes:
+    """Write the trace header (RFC 5321 §4.4) of a message that came by POP3.
+
+    protocol: ``POP3`` or ``POP3S``. parcel: the parcel's name; a message that comes round again
+    can be recognised by it.
+    """
+    return (
+        f"Received: from {server} by {hostname} with {protocol} (popsync)\r\n"
+        f"\tid {parcel} for <{account}>;\r\n"
+        f"\t{formatdate(received_at, localtime=True)}\r\n"
+    ).encode("utf-8", "replace")
+
+
+def format_redelivery_mark(doubts: int) -> bytes:
+    """Write the header that tells a reader: this may have come before (P4)."""
+    return b"X-Popsync-Redelivery: %d\r\n" % doubts
+
+
+def close_header(header: bytes, head: bytes) -> bytes:
+    """Give ``header`` such that the message stays what it was with ``header`` in front.
+
+    A message that begins with a field or with the empty line goes straight behind; anything
+    else is no header, and would become part of ours, so an empty line is put between.
+    """
+    if not header or not head or head.startswith((b"\r\n", b"\n")) or _FIELD.match(head):
+        return header
+    return header + b"\r\n"

@@ -1,0 +1,110 @@
+"""Binds the destinations of one batch to the ledger: what happened, and what is about to."""
+
+from collections.abc import Mapping, Sequence
+
+from popsync.errors import escape
+from popsync.model import (
+    Content,
+    DeliveryChange,
+    DeliveryKey,
+    DeliveryState,
+    DeliveryStatus,
+    Intent,
+    MessageKey,
+    Outcome,
+    Receipt,
+    SeenMessage,
+)
+from popsync.poll.disposition import NEVER_TRIED, change_after_outcome, changes_after_intent
+from popsync.poll.events import Delivered, Event, NotDelivered
+from popsync.poll.header import find_message_id, read_head
+from popsync.poll.ports import Ports
+
+
+class BatchJournal:
+    """The journal that all destinations of one batch share (``popsync.model.Journal``).
+
+    The first record that touches a message also writes the message and every delivery it owes,
+    so that a crash between two destinations cannot forget the second (P1).
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        *,
+        account: str,
+        seen: Mapping[MessageKey, SeenMessage],
+        statuses: Mapping[DeliveryKey, DeliveryStatus],
+        contents: Mapping[MessageKey, Content],
+    ) -> None:
+        self._ports = ports
+        self._account = account
+        self._unwritten = dict(seen)
+        self._statuses = statuses
+        self._contents = contents
+        self.received: set[DeliveryKey] = set()
+        """Deliveries whose receipt is durable."""
+        self.held: set[MessageKey] = set()
+        self.deferred: set[MessageKey] = set()
+
+    async def record(self, settled: Sequence[Outcome], intents: Sequence[Intent]) -> None:
+        """Make outcomes and intents durable in one transaction, then tell the observer."""
+        now = self._ports.clock()
+        outcomes = [change_after_outcome(o, self._status(o.delivery), now) for o in settled]
+        changes = [*outcomes, *self._changes_after(intents)]
+        touched = {change.delivery.message for change in changes} & self._unwritten.keys()
+        await self._ports.ledger.record([self._unwritten[key] for key in touched], changes)
+        for key in touched:
+            self._unwritten.pop(key, None)
+        for outcome, change in zip(settled, outcomes, strict=True):
+            self._announce(outcome, change)
+
+    async def write_rest(self) -> None:
+        """Remember the messages that are owed nothing: matched, or delivered before."""
+        rest = [seen for seen in self._unwritten.values() if not seen.deliveries]
+        self._unwritten.clear()
+        if rest:
+            await self._ports.ledger.record(rest, [])
+
+    def _changes_after(self, intents: Sequence[Intent]) -> list[DeliveryChange]:
+        return [
+            change
+            for intent in intents
+            for change in changes_after_intent(
+                intent, [self._status(delivery) for delivery in intent.deliveries]
+            )
+        ]
+
+    def _status(self, delivery: DeliveryKey) -> DeliveryStatus:
+        return self._statuses.get(delivery, NEVER_TRIED)
+
+    def _announce(self, outcome: Outcome, change: DeliveryChange) -> None:
+        if isinstance(outcome, Receipt):
+            self.received.add(outcome.delivery)
+        elif change.state is DeliveryState.HELD:
+            self.held.add(outcome.delivery.message)
+        else:
+            self.deferred.add(outcome.delivery.message)
+        self._ports.observe(self._event(outcome, change))
+
+    def _event(self, outcome: Outcome, change: DeliveryChange) -> Event:
+        message, destination, recipient = outcome.delivery
+        if isinstance(outcome, Receipt):
+            content = self._contents[message]
+            return Delivered(
+                self._account,
+                message.unique_id,
+                content.octets,
+                escape(find_message_id(read_head(content.chunks()))),
+                destination,
+                recipient,
+                change.reply,
+            )
+        return NotDelivered(
+            self._account,
+            message.unique_id,
+            destination,
+            recipient,
+            outcome.error,
+            change.state,
+        )

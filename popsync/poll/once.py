@@ -1,0 +1,244 @@
+"""One poll of one account, top to bottom: from the listing to QUIT."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from popsync.errors import (
+    MaildropError,
+    PopsyncError,
+    SizesDisagree,
+    StreamError,
+    UnexpectedError,
+)
+from popsync.model import (
+    AccountMemory,
+    ListedMessage,
+    Listing,
+    MessageState,
+    PollSummary,
+    UnretrievedMessage,
+)
+from popsync.poll.batch import Session
+from popsync.poll.carry import carry
+from popsync.poll.events import Deleted, Listed, PollEnded, PollReport, Warned
+from popsync.poll.plan import PollPlan, plan_poll
+from popsync.poll.policy import Account
+from popsync.poll.ports import Maildrop, Ports
+from popsync.poll.recovery import settle_intents
+
+MAX_SESSIONS = 3
+"""A poll that is not done after so many sessions goes on at the next one."""
+
+
+async def poll_once(account: Account, ports: Ports) -> PollReport:
+    """Move what is new from the maildrop to the destinations, and delete what policy says.
+
+    Raises nothing of ours: what ended the poll early is in the report, and in the ledger.
+    """
+    tally = _Tally(began_at=ports.clock())
+    error: PopsyncError | None = None
+    try:
+        await settle_intents(account, ports)
+        for _ in range(MAX_SESSIONS):
+            if not await _run_session(account, ports, tally):
+                break
+    except PopsyncError as caught:
+        error = caught
+    except Exception as caught:  # noqa: BLE001 - doubt keeps mail: it ends this poll, no other
+        error = UnexpectedError(f"{type(caught).__name__}: {caught}")
+        error.__cause__ = caught
+    report = PollReport(account.name, tally.summary(ports.clock(), error), error)
+    return await _close_poll(account, ports, report)
+
+
+async def plan_once(account: Account, ports: Ports) -> tuple[Listing, PollPlan]:
+    """Give what a poll would do now, retrieving and changing nothing.
+
+    Raises what the maildrop and the ledger raise.
+    """
+    memory = await ports.ledger.memory(account.id)
+    maildrop = await ports.open_maildrop(lock_step=memory.lock_step)
+    try:
+        listing = await maildrop.list()
+        await maildrop.quit()
+    finally:
+        await maildrop.drop()
+    return listing, plan_poll(listing, memory, account.policy, ports.clock())
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the sessions of one poll come to."""
+
+    began_at: float
+    listed: int = 0
+    delivered: int = 0
+    octets: int = 0
+    deleted: int = 0
+    held: int = 0
+    deferred: int = 0
+
+    def add(self, session: Session) -> None:
+        self.delivered += session.delivered
+        self.octets += session.octets
+        self.held += session.held
+        self.deferred += session.deferred + len(session.refused)
+
+    def summary(self, ended_at: float, error: PopsyncError | None) -> PollSummary:
+        return PollSummary(
+            self.began_at,
+            ended_at,
+            listed=self.listed,
+            delivered=self.delivered,
+            octets=self.octets,
+            deleted=self.deleted,
+            held=self.held,
+            deferred=self.deferred,
+            error=str(error) if error else "",
+        )
+
+
+async def _run_session(account: Account, ports: Ports, tally: _Tally) -> bool:
+    """Run one session; give whether another is called for in the same poll."""
+    memory = await ports.ledger.memory(account.id)
+    maildrop = await ports.open_maildrop(lock_step=memory.lock_step)
+    try:
+        listing = await maildrop.list()
+        plan = plan_poll(listing, memory, account.policy, ports.clock())
+        tally.listed = len(listing.messages)
+        _announce(account, ports, listing, plan)
+        await _note_plan(account, ports, memory, plan)
+        session = Session(account, ports, memory, plan)
+        try:
+            await _carry(maildrop, session)
+        except SizesDisagree as error:
+            return await _fall_back(account, ports, error)
+        finally:
+            tally.add(session)
+        await _close_listing(session)
+        return await _end_session(maildrop, session, tally)
+    finally:
+        await maildrop.drop()
+
+
+async def _carry(maildrop: Maildrop, session: Session) -> None:
+    if not session.plan.retrieve:
+        return
+    for destination in session.ports.destinations.values():
+        await destination.ready()
+    await carry(maildrop, session)
+
+
+async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> bool:
+    """Delete what may be deleted and QUIT; or, when QUIT is too early, part without it.
+
+    Some servers hide what was retrieved once a session ends with QUIT. So while a message was
+    retrieved and is not delivered, the connection is dropped, and the deletions of the others
+    have to wait for a session of their own.
+    """
+    account, ports = session.account, session.ports
+    doomed = _doomed(session)
+    if session.unsettled:
+        return bool(doomed) and not ports.stopping()
+    if doomed:
+        await ports.ledger.note_deletions(account.id, [d.unique_id for d in doomed])
+        agreed = await maildrop.delete(doomed)
+        tally.deleted += len(agreed)
+        ports.observe(Deleted(account.name, len(agreed)))
+    await _quit(maildrop, account, ports, doomed)
+    return False
+
+
+def _doomed(session: Session) -> list[ListedMessage]:
+    """Give what this session deletes: what the plan says, and what it has itself delivered."""
+    policy, plan = session.account.policy, session.plan
+    if not policy.deletes or policy.delete_after_s > 0 or plan.renumbered:
+        return list(plan.delete)
+    unsure = session.suspect | {listed.unique_id for listed in session.unsettled}
+    return [*plan.delete, *(m for m in session.settled if m.unique_id not in unsure)]
+
+
+async def _quit(
+    maildrop: Maildrop, account: Account, ports: Ports, doomed: Sequence[ListedMessage]
+) -> None:
+    """End the session; a QUIT that fails matters only when deletions hang on it (P3)."""
+    try:
+        await maildrop.quit()
+    except (MaildropError, StreamError) as error:
+        if doomed:
+            raise
+        ports.observe(Warned(account.name, f"the session ended without a good-bye: {error}"))
+
+
+async def _fall_back(account: Account, ports: Ports, error: SizesDisagree) -> bool:
+    """Send this account back to one command at a time, for good, and try again."""
+    await ports.ledger.note_lock_step(account.id)
+    text = f"{error}; from now on one command at a time is sent to this server"
+    ports.observe(Warned(account.name, text))
+    return True
+
+
+# -- what the listing alone says -------------------------------------------------------------
+
+
+def _announce(account: Account, ports: Ports, listing: Listing, plan: PollPlan) -> None:
+    octets = sum(listed.octets for listed in plan.retrieve)
+    ports.observe(Listed(account.name, len(listing.messages), len(plan.retrieve), octets))
+    for text in _warnings(listing, plan):
+        ports.observe(Warned(account.name, text))
+
+
+def _warnings(listing: Listing, plan: PollPlan) -> list[str]:
+    warnings = []
+    if not listing.complete:
+        warnings.append("STAT, LIST and UIDL disagree; nothing is concluded from what is missing")
+    if plan.renumbered:
+        warnings.append(
+            "the server has renumbered its messages: known ones are recognised by their"
+            " content, only new ones are delivered, and nothing is deleted meanwhile"
+        )
+    if plan.stubborn:
+        warnings.append(f"the server keeps {len(plan.stubborn)} messages that were deleted often")
+    return warnings
+
+
+async def _note_plan(
+    account: Account, ports: Ports, memory: AccountMemory, plan: PollPlan
+) -> None:
+    """Make durable what the listing alone decides, before anything is retrieved."""
+    notes = [
+        UnretrievedMessage(m.unique_id, m.octets, MessageState.ADOPTED) for m in plan.newly_adopted
+    ]
+    limit = account.policy.max_octets
+    reason = f"larger than max_size: {{}} octets, {limit} allowed"
+    notes += [
+        UnretrievedMessage(
+            m.unique_id, m.octets, MessageState.HELD, reason.format(m.octets), oversize=True
+        )
+        for m in plan.newly_oversize
+    ]
+    if notes:
+        await ports.ledger.note_unretrieved(account.id, notes)
+    if plan.renumbered and not memory.renumbering:
+        await ports.ledger.close_listing(account.id, gone=(), renumbering=True)
+
+
+async def _close_listing(session: Session) -> None:
+    """Bury what the listing no longer shows, once all that it shows is dealt with."""
+    memory, plan = session.memory, session.plan
+    renumbering = plan.renumbered and not session.is_whole
+    gone = () if renumbering else plan.gone
+    if gone or not memory.polled_before or renumbering != memory.renumbering:
+        await session.ports.ledger.close_listing(
+            session.account.id, gone=gone, renumbering=renumbering
+        )
+
+
+async def _close_poll(account: Account, ports: Ports, report: PollReport) -> PollReport:
+    """Tell ledger and observer; a ledger that cannot even take this is the poll's error."""
+    try:
+        await ports.ledger.note_poll(account.id, report.summary)
+    except PopsyncError as error:
+        report = PollReport(account.name, report.summary, report.error or error)
+    ports.observe(PollEnded(report))
+    return report

@@ -1,0 +1,255 @@
+"""Decides, from listing, ledger and policy alone, what a session does. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from popsync.model import (
+    AccountMemory,
+    KnownMessage,
+    ListedMessage,
+    Listing,
+    MessageState,
+    UniqueId,
+)
+from popsync.poll.policy import Policy
+
+# A handful of messages vanishing is everyday life; the guard is for a mailbox.
+RENUMBERING_MIN_KNOWN = 20
+RENUMBERING_MAX_FOUND = 0.1
+
+STUBBORN_DELETIONS = 5
+"""So many DELEs without effect, and the operator is told."""
+
+
+class Reason(Enum):
+    """Why a listed message is left alone in this session; the text is for people."""
+
+    DELIVERED = "already delivered"
+    WAITING = "delivered, to be deleted later"
+    KEPT_BY_GUARD = "not deleted while unique-ids are being matched"
+    SUSPECT = "delivered, but its bytes are in doubt, so it stays on the server"
+    TOO_LARGE = "larger than max_size"
+    DEFERRED = "not delivered yet, to be tried again later"
+    HELD = "held: no destination takes it"
+    DROPPED = "dropped by the operator"
+    ADOPTED = "was there before the first poll"
+    OVER_LIMIT = "over fetch_limit, left for the next poll"
+
+
+class Skip(NamedTuple):
+    """A message that is left alone, and why."""
+
+    listed: ListedMessage
+    reason: Reason
+    until: float | None = None
+    """When that may change by itself, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollPlan:
+    """What a session does, each in message-number order."""
+
+    retrieve: tuple[ListedMessage, ...] = ()
+    delete: tuple[ListedMessage, ...] = ()
+    skip: tuple[Skip, ...] = ()
+    newly_adopted: tuple[ListedMessage, ...] = ()
+    newly_oversize: tuple[ListedMessage, ...] = ()
+    gone: tuple[UniqueId, ...] = ()
+    """Known unique-ids that a complete listing no longer shows."""
+    renumbered: bool = False
+    """Unique-ids are being matched by digest: deliver only what is new, delete nothing."""
+    stubborn: tuple[ListedMessage, ...] = ()
+    """Told to be deleted again and again, and still there."""
+    repeated: frozenset[UniqueId] = field(default_factory=frozenset)
+    """Unique-ids that more than one row of the listing has."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing that should be retrieved is left for a later poll."""
+        return not any(skip.reason is Reason.OVER_LIMIT for skip in self.skip)
+
+
+class _Retrieve(NamedTuple):
+    listed: ListedMessage
+
+
+class _Delete(NamedTuple):
+    listed: ListedMessage
+    deletions: int
+
+
+_Verdict = _Retrieve | _Delete | Skip
+
+
+def plan_poll(listing: Listing, memory: AccountMemory, policy: Policy, now: float) -> PollPlan:
+    """Decide what this session retrieves, deletes and leaves alone.
+
+    A message that is delivered and still listed is one to keep, or one whose DELE was lost with
+    its session: it is deleted again, never retrieved again (P3). A message whose fate is not
+    certain is never deleted (P1). Sizes are LIST's claims.
+    """
+    rows = Counter(listed.unique_id for listed in listing.messages)
+    renumbered = memory.renumbering or _is_renumbered(listing, memory)
+    session = _Session(memory, policy, now, rows, renumbered=renumbered)
+    verdicts = [session.judge(listed) for listed in listing.messages]
+    retrieve, over_limit = _split([v.listed for v in verdicts if type(v) is _Retrieve], policy)
+    deletes = [v for v in verdicts if type(v) is _Delete]
+    skips = [v for v in verdicts if type(v) is Skip]
+    return PollPlan(
+        retrieve=retrieve,
+        delete=tuple(v.listed for v in deletes),
+        skip=tuple(sorted([*skips, *over_limit], key=lambda skip: skip.listed.number)),
+        newly_adopted=_new_among(skips, Reason.ADOPTED, memory),
+        newly_oversize=_new_among(skips, Reason.TOO_LARGE, memory),
+        gone=_gone(listing, memory, rows),
+        renumbered=renumbered,
+        stubborn=tuple(v.listed for v in deletes if v.deletions >= STUBBORN_DELETIONS),
+        repeated=frozenset(unique_id for unique_id, count in rows.items() if count > 1),
+    )
+
+
+class _Session:
+    """The facts that every row of one listing is judged by."""
+
+    def __init__(
+        self,
+        memory: AccountMemory,
+        policy: Policy,
+        now: float,
+        rows: Counter[UniqueId],
+        *,
+        renumbered: bool,
+    ) -> None:
+        self._memory = memory
+        self._policy = policy
+        self._now = now
+        self._rows = rows
+        self._renumbered = renumbered
+
+    def judge(self, listed: ListedMessage) -> _Verdict:
+        known = self._memory.messages.get(listed.unique_id)
+        live = _live(known) if known else ()
+        if not live or self._rows[listed.unique_id] > sum(k.copies for k in live):
+            return self._judge_new(listed)
+        if len(live) == 1:
+            return self._judge_known(listed, live[0])
+        # Rows that share a unique-id cannot be told apart before RETR: the least settled rules.
+        return min((self._judge_known(listed, k) for k in live), key=_urgency)
+
+    def _judge_new(self, listed: ListedMessage) -> _Verdict:
+        if self._policy.adopts and not self._memory.polled_before:
+            return Skip(listed, Reason.ADOPTED)
+        if self._is_oversize(listed):
+            return Skip(listed, Reason.TOO_LARGE)
+        return _Retrieve(listed)
+
+    def _judge_known(self, listed: ListedMessage, known: KnownMessage) -> _Verdict:
+        match known.state:
+            case MessageState.SETTLED:
+                return self._judge_settled(listed, known)
+            case MessageState.PENDING:
+                return self._judge_due(listed, known, Reason.DEFERRED)
+            case MessageState.HELD:
+                return self._judge_held(listed, known)
+            case MessageState.ADOPTED:
+                return Skip(listed, Reason.ADOPTED)
+            case MessageState.DROPPED:
+                return Skip(listed, Reason.DROPPED)
+            case MessageState.GONE:  # pragma: no cover - _live leaves these out
+                return _Retrieve(listed)
+
+    def _judge_settled(self, listed: ListedMessage, known: KnownMessage) -> _Verdict:
+        if not self._policy.deletes:
+            return Skip(listed, Reason.DELIVERED)
+        if known.suspect:
+            return Skip(listed, Reason.SUSPECT)
+        if self._renumbered:
+            return Skip(listed, Reason.KEPT_BY_GUARD)
+        due = (known.settled_at or known.first_seen) + self._policy.delete_after_s
+        if due > self._now:
+            return Skip(listed, Reason.WAITING, due)
+        return _Delete(listed, known.deletions)
+
+    def _judge_due(self, listed: ListedMessage, known: KnownMessage, reason: Reason) -> _Verdict:
+        if self._is_oversize(listed):
+            return Skip(listed, Reason.TOO_LARGE)
+        if known.next_try is not None and known.next_try > self._now:
+            return Skip(listed, reason, known.next_try)
+        return _Retrieve(listed)
+
+    def _judge_held(self, listed: ListedMessage, known: KnownMessage) -> _Verdict:
+        if known.oversize:
+            too_large = self._is_oversize(listed)
+            return Skip(listed, Reason.TOO_LARGE) if too_large else _Retrieve(listed)
+        if known.next_try is None:
+            return Skip(listed, Reason.HELD)
+        return self._judge_due(listed, known, Reason.HELD)
+
+    def _is_oversize(self, listed: ListedMessage) -> bool:
+        return 0 < self._policy.max_octets < listed.octets
+
+
+def _live(known: Iterable[KnownMessage]) -> tuple[KnownMessage, ...]:
+    return tuple(k for k in known if k.state is not MessageState.GONE)
+
+
+def _urgency(verdict: _Verdict) -> int:
+    """Order the verdicts on rows that share a unique-id: any work first, deletion last."""
+    return (_Retrieve, Skip, _Delete).index(type(verdict))
+
+
+def _split(
+    wanted: Sequence[ListedMessage], policy: Policy
+) -> tuple[tuple[ListedMessage, ...], list[Skip]]:
+    limit = policy.fetch_limit or len(wanted)
+    return tuple(wanted[:limit]), [Skip(listed, Reason.OVER_LIMIT) for listed in wanted[limit:]]
+
+
+def _new_among(
+    skips: Iterable[Skip], reason: Reason, memory: AccountMemory
+) -> tuple[ListedMessage, ...]:
+    return tuple(
+        skip.listed
+        for skip in skips
+        if skip.reason is reason and not _live(memory.messages.get(skip.listed.unique_id, ()))
+    )
+
+
+def _gone(
+    listing: Listing, memory: AccountMemory, rows: Counter[UniqueId]
+) -> tuple[UniqueId, ...]:
+    """Give what has left the maildrop, as far as this listing can be believed.
+
+    An empty listing of a maildrop where much was known buries nothing: after some faults a
+    server shows none today and all of them tomorrow.
+    """
+    if not listing.complete or (not listing.messages and _expected(memory)):
+        return ()
+    return tuple(
+        unique_id
+        for unique_id, known in memory.messages.items()
+        if unique_id not in rows and any(k.state is not MessageState.GONE for k in known)
+    )
+
+
+def _expected(memory: AccountMemory) -> tuple[UniqueId, ...]:
+    """Give the unique-ids that should still be there, when they are enough to judge by."""
+    expected = tuple(
+        unique_id
+        for unique_id, known in memory.messages.items()
+        if any(k.state is not MessageState.GONE and not k.deletions for k in known)
+    )
+    return expected if len(expected) >= RENUMBERING_MIN_KNOWN else ()
+
+
+def _is_renumbered(listing: Listing, memory: AccountMemory) -> bool:
+    """Whether so many known unique-ids vanished at once that the server must have renamed them."""
+    expected = _expected(memory)
+    if not expected or not listing.messages:
+        return False
+    listed = {listed.unique_id for listed in listing.messages}
+    found = sum(unique_id in listed for unique_id in expected)
+    return found < RENUMBERING_MAX_FOUND * len(expected)
