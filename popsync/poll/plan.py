@@ -174,8 +174,7 @@ class _Session:
         return _Delete(listed, known.deletions)
 
     def _judge_due(self, listed: ListedMessage, known: KnownMessage, reason: Reason) -> _Verdict:
-        if self._is_oversize(listed):
-            return Skip(listed, Reason.TOO_LARGE)
+        # Its size was accepted once, or the operator asked for it in spite of its size.
         if known.next_try is not None and known.next_try > self._now:
             return Skip(listed, reason, known.next_try)
         return _Retrieve(listed)
