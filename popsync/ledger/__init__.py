@@ -1,0 +1,15 @@
+"""The durable memory of what was delivered, in one SQLite file."""
+
+from popsync.ledger.ledger import SqliteLedger, open_ledger
+from popsync.ledger.opening import read_ledger
+from popsync.ledger.reading import LedgerReader
+from popsync.ledger.reports import AccountReport, HeldDelivery
+
+__all__ = [
+    "AccountReport",
+    "HeldDelivery",
+    "LedgerReader",
+    "SqliteLedger",
+    "open_ledger",
+    "read_ledger",
+]

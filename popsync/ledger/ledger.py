@@ -1,0 +1,227 @@
+"""The ledger as the rooms above use it: questions on one thread, transactions on another."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from popsync.errors import LedgerLocked
+from popsync.ledger import polling, recording
+from popsync.ledger.failures import translated
+from popsync.ledger.lock import StateLock
+from popsync.ledger.opening import (
+    LEDGER_NAME,
+    LOCK_NAME,
+    connect_reader,
+    connect_writer,
+    prepare_directory,
+    prepare_file,
+)
+from popsync.ledger.reading import LedgerReader
+from popsync.ledger.reports import AccountReport, HeldDelivery
+from popsync.ledger.writer import Work, Writer
+from popsync.model import (
+    AccountId,
+    AccountMemory,
+    DeliveryChange,
+    DeliveryKey,
+    DeliveryStatus,
+    Digest,
+    Intent,
+    MessageKey,
+    PollSummary,
+    SeenMessage,
+    UniqueId,
+    UnretrievedMessage,
+)
+from popsync.storage import DurableSteps
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+
+
+class SqliteLedger:
+    """The durable memory; ``poll.ports.Ledger`` and the questions of the commands.
+
+    Every method that writes is one transaction, durable on return (P1, P2). All raise
+    LedgerUnavailable or LedgerCorrupt. ``token``: 16 hex digits of this ledger's own, by which
+    its files are known.
+    """
+
+    def __init__(
+        self,
+        reader: LedgerReader,
+        writer: Writer,
+        lock: StateLock | None,
+        *,
+        token: str,
+        clock: Clock,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._lock = lock
+        self._clock = clock
+        self._questions = ThreadPoolExecutor(1, thread_name_prefix="popsync-ledger-reader")
+        self.token = token
+
+    # -- for a poll --------------------------------------------------------------------------
+
+    async def memory(self, account: AccountId) -> AccountMemory:
+        """Give all that is known of the account."""
+        return await self._ask(lambda reader: reader.memory(account))
+
+    async def deliveries(
+        self, messages: Sequence[MessageKey]
+    ) -> Mapping[DeliveryKey, DeliveryStatus]:
+        """Give every delivery of those of ``messages`` that are known."""
+        return await self._ask(lambda reader: reader.deliveries(messages))
+
+    async def known_digests(
+        self, account: AccountId, digests: Sequence[Digest]
+    ) -> frozenset[Digest]:
+        """Give those of ``digests`` that the account has ever brought and that are settled."""
+        return await self._ask(lambda reader: reader.known_digests(account, digests))
+
+    async def open_intents(self, account: AccountId) -> Sequence[Intent]:
+        """Give the STAGED and DOT_SENT deliveries: what a crash left open."""
+        return await self._ask(lambda reader: reader.open_intents(account))
+
+    async def record(self, seen: Sequence[SeenMessage], changes: Sequence[DeliveryChange]) -> None:
+        """Remember messages with the deliveries they owe, then change deliveries.
+
+        Raises LedgerError for a delivery that is not known, or a state that may not follow.
+        """
+        now = self._clock()
+        await self._write(lambda connection: recording.record(connection, seen, changes, now=now))
+
+    async def note_unretrieved(
+        self, account: AccountId, messages: Sequence[UnretrievedMessage]
+    ) -> None:
+        """Remember messages that were not retrieved."""
+        now = self._clock()
+        await self._write(
+            lambda connection: recording.note_unretrieved(connection, account, messages, now=now)
+        )
+
+    async def note_deletions(self, account: AccountId, unique_ids: Sequence[UniqueId]) -> None:
+        """Count a DELE that is about to be issued for each."""
+        await self._write(
+            lambda connection: polling.note_deletions(connection, account, unique_ids)
+        )
+
+    async def close_listing(
+        self, account: AccountId, *, gone: Sequence[UniqueId], renumbering: bool
+    ) -> None:
+        """Take a complete listing as read: bury what it no longer shows, mark it polled."""
+        now = self._clock()
+        await self._write(
+            lambda connection: polling.close_listing(
+                connection, account, gone, renumbering=renumbering, now=now
+            )
+        )
+
+    async def note_lock_step(self, account: AccountId) -> None:
+        """Remember that this account's server cannot be trusted with pipelining."""
+        await self._write(lambda connection: polling.note_lock_step(connection, account))
+
+    async def note_poll(self, account: AccountId, summary: PollSummary) -> None:
+        """Remember what a poll came to."""
+        await self._write(lambda connection: polling.note_poll(connection, account, summary))
+
+    # -- for the commands --------------------------------------------------------------------
+
+    async def accounts(self) -> Sequence[AccountReport]:
+        """Give where each account stands that was ever polled, by name."""
+        return await self._ask(LedgerReader.accounts)
+
+    async def held(self) -> Sequence[HeldDelivery]:
+        """Give what was set aside, oldest first; several rows may share one message."""
+        return await self._ask(LedgerReader.held)
+
+    async def held_message(self, number: int) -> Sequence[HeldDelivery]:
+        """Give the rows of one message; none when it is not, or no longer, held."""
+        return await self._ask(lambda reader: reader.held_message(number))
+
+    async def retry_held(self, number: int) -> bool:
+        """Let a held message be tried at the next poll; False when it is not held."""
+        now = self._clock()
+        return await self._write(
+            lambda connection: recording.retry_held(connection, number, now=now)
+        )
+
+    async def drop_held(self, number: int) -> bool:
+        """Give a held message up for good; it is neither delivered nor deleted.
+
+        False when it is not held, or when some destination may still take it.
+        """
+        return await self._write(lambda connection: recording.drop_held(connection, number))
+
+    # -- the end -----------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Finish what was begun, then let go of file, threads and lock. Idempotent."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._questions.shutdown()
+        self._reader.close()
+        self._writer.close()  # the last connection: SQLite folds the write-ahead log in
+        if self._lock is not None:
+            self._lock.release()
+
+    async def _ask(self, question: Callable[[LedgerReader], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._questions, question, self._reader)
+
+    async def _write(self, work: Work[T]) -> T:
+        return await self._writer.submit(work)
+
+
+async def open_ledger(
+    state_dir: Path,
+    *,
+    steps: DurableSteps | None = None,
+    clock: Clock = time.time,
+    beside_daemon: bool = False,
+) -> SqliteLedger:
+    """Open the ledger in ``state_dir``, making both if need be; the caller closes it.
+
+    ``beside_daemon``: when another popsync holds the lock go on without it, for an operator's
+    single change; SQLite keeps the two writers apart. Raises LedgerLocked, LedgerCorrupt,
+    LedgerUnavailable.
+    """
+    return await asyncio.to_thread(
+        _open, state_dir, steps or DurableSteps(), clock, beside_daemon=beside_daemon
+    )
+
+
+def _open(
+    state_dir: Path, steps: DurableSteps, clock: Clock, *, beside_daemon: bool
+) -> SqliteLedger:
+    path = state_dir / LEDGER_NAME
+    with translated(path), ExitStack() as undo:
+        prepare_directory(state_dir, steps)
+        lock = _take_lock(state_dir, beside_daemon=beside_daemon)
+        if lock is not None:
+            undo.callback(lock.release)
+        prepare_file(path, steps)
+        first = connect_writer(path)  # fails here rather than at the first delivery
+        undo.callback(first.close)
+        reader = LedgerReader(path, connect_reader(path))
+        undo.callback(reader.close)
+        token = reader.token()
+        undo.pop_all()
+    writer = Writer(path, first, reconnect=lambda: connect_writer(path), steps=steps)
+    return SqliteLedger(reader, writer, lock, token=token, clock=clock)
+
+
+def _take_lock(state_dir: Path, *, beside_daemon: bool) -> StateLock | None:
+    try:
+        return StateLock.take(state_dir / LOCK_NAME)
+    except LedgerLocked:
+        if beside_daemon:
+            return None
+        raise

@@ -1,0 +1,120 @@
+"""Finds, makes, checks and opens the ledger's file."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from popsync.ledger.failures import damaged, translated
+from popsync.ledger.reading import LedgerReader
+from popsync.ledger.schema import create_schema, explain_foreign
+from popsync.storage import DurableSteps
+
+LEDGER_NAME = "ledger.sqlite3"
+LOCK_NAME = "lock"
+
+# Checking costs about a second for every few hundred MB. A larger ledger is checked only after
+# an unclean end, which leaves a write-ahead log behind.
+_ALWAYS_CHECKED_OCTETS = 64 * 1024 * 1024
+
+_BUSY_TIMEOUT_S = 10.0
+
+
+def prepare_directory(state_dir: Path, steps: DurableSteps) -> None:
+    """Make the state directory, for its owner only, and what leads to it. Raises OSError."""
+    missing = [path for path in (state_dir, *state_dir.parents) if not path.exists()]
+    for path in reversed(missing):
+        steps.make_directory(path)
+        steps.sync_directory(path.parent)
+
+
+def prepare_file(path: Path, steps: DurableSteps) -> None:
+    """Make an empty ledger if there is none, else look whether it is sound, changing nothing.
+
+    Raises LedgerCorrupt, LedgerUnavailable.
+    """
+    with translated(path):
+        if path.exists():
+            _check(path)
+        else:
+            _create(path, steps)
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open a sound ledger for writing, every commit durable. Raises sqlite3.Error."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open a ledger for reading only. Raises sqlite3.Error."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def read_ledger(state_dir: Path) -> LedgerReader:
+    """Open the ledger for questions only, also while a daemon writes it.
+
+    A ledger that does not exist yet answers like an empty one. Raises LedgerCorrupt,
+    LedgerUnavailable.
+    """
+    path = state_dir / LEDGER_NAME
+    with translated(path):
+        if not path.exists():
+            connection = sqlite3.connect(":memory:", isolation_level=None)
+            create_schema(connection)
+            connection.commit()
+            return LedgerReader(path, connection)
+        connection = connect_reader(path)
+        try:
+            _refuse_foreign(path, connection)
+        except BaseException:
+            connection.close()
+            raise
+        return LedgerReader(path, connection)
+
+
+def _create(path: Path, steps: DurableSteps) -> None:
+    """Make the file under another name first, so that an empty one is always a damaged one."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    steps.sync_file(steps.write_file(fresh, ()))
+    with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
+        create_schema(connection)
+        steps.commit(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+    steps.sync_path(fresh)
+    steps.rename(fresh, path)
+    steps.sync_directory(path.parent)
+
+
+def _check(path: Path) -> None:
+    with closing(connect_reader(path)) as connection:
+        _refuse_foreign(path, connection)
+        if _wants_check(path):
+            (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if finding != "ok":
+                raise damaged(path, f"is damaged ({finding})")
+
+
+def _refuse_foreign(path: Path, connection: sqlite3.Connection) -> None:
+    if explanation := explain_foreign(connection):
+        raise damaged(path, explanation)
+
+
+def _wants_check(path: Path) -> bool:
+    log = path.with_name(path.name + "-wal")
+    unclean = log.exists() and log.stat().st_size > 0
+    return unclean or path.stat().st_size <= _ALWAYS_CHECKED_OCTETS

@@ -1,0 +1,76 @@
+"""Writes what a poll found out about its account. Each function is part of one transaction."""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from popsync.ledger.recording import number_of_account
+from popsync.model import AccountId, PollSummary, UniqueId
+
+TOMBSTONES_KEPT_S = 90 * 86400.0
+"""A server that shows a message again within this time is not believed to have a new one."""
+
+_COUNT_DELETION = """
+UPDATE message SET deletions = deletions + 1
+WHERE account = ? AND unique_id = ? AND state <> 'gone'
+"""
+
+# What a crash left half done waits for its recovery, which needs no server; what the operator
+# dropped stays dropped should it come back. All else is beyond reach: even a held message could
+# only be tried again by retrieving it.
+_BURY = """
+UPDATE message SET state = 'gone', gone_at = ?, next_try = NULL
+WHERE account = ? AND unique_id = ? AND state NOT IN ('gone', 'dropped')
+  AND NOT EXISTS (SELECT 1 FROM delivery
+                  WHERE message = message.id AND delivery.state IN ('staged', 'dot_sent'))
+"""
+
+_PRUNE = "DELETE FROM message WHERE account = ? AND gone_at < ?"
+
+_CLOSE_LISTING = "UPDATE account SET polled_before = 1, renumbering = ? WHERE id = ?"
+
+_NOTE_LOCK_STEP = "UPDATE account SET lock_step = 1 WHERE id = ?"
+
+_NOTE_POLL = """
+UPDATE account
+SET began_at = :began_at, ended_at = :ended_at, listed = :listed, delivered = :delivered,
+    octets = :octets, deleted = :deleted, held = :held, deferred = :deferred, error = :error,
+    last_success_at = iif(:error = '', :ended_at, last_success_at),
+    error_since = iif(:error = '', NULL, coalesce(error_since, :ended_at)),
+    total_delivered = total_delivered + :delivered, total_octets = total_octets + :octets
+WHERE id = :account
+"""
+
+
+def note_deletions(
+    connection: sqlite3.Connection, account: AccountId, unique_ids: Iterable[UniqueId]
+) -> None:
+    """Count a DELE that is about to be issued for each."""
+    number = number_of_account(connection, account)
+    connection.executemany(_COUNT_DELETION, [(number, unique_id) for unique_id in unique_ids])
+
+
+def close_listing(
+    connection: sqlite3.Connection,
+    account: AccountId,
+    gone: Iterable[UniqueId],
+    *,
+    renumbering: bool,
+    now: float,
+) -> None:
+    """Bury what a complete listing no longer shows, forget old tombstones, mark it polled."""
+    number = number_of_account(connection, account)
+    connection.executemany(_BURY, [(now, number, unique_id) for unique_id in gone])
+    connection.execute(_PRUNE, (number, now - TOMBSTONES_KEPT_S))
+    connection.execute(_CLOSE_LISTING, (renumbering, number))
+
+
+def note_lock_step(connection: sqlite3.Connection, account: AccountId) -> None:
+    """Remember that this account's server cannot be trusted with pipelining."""
+    connection.execute(_NOTE_LOCK_STEP, (number_of_account(connection, account),))
+
+
+def note_poll(connection: sqlite3.Connection, account: AccountId, summary: PollSummary) -> None:
+    """Remember what a poll came to, and add it to the account's totals."""
+    number = number_of_account(connection, account)
+    connection.execute(_NOTE_POLL, asdict(summary) | {"account": number})

@@ -1,0 +1,221 @@
+"""All questions to the ledger, on a connection that cannot write."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Self
+
+from popsync.ledger.failures import damaged, translated
+from popsync.ledger.reports import AccountReport, HeldDelivery
+from popsync.ledger.schema import read_token
+from popsync.model import (
+    AccountId,
+    AccountMemory,
+    DeliveryKey,
+    DeliveryState,
+    DeliveryStatus,
+    Digest,
+    Intent,
+    KnownMessage,
+    MessageKey,
+    MessageState,
+    PollSummary,
+    UniqueId,
+)
+
+_MESSAGE_STATES = {state.value: state for state in MessageState}
+
+_ACCOUNT = "SELECT id, polled_before, renumbering, lock_step FROM account WHERE key = ?"
+
+# In the order of KnownMessage's fields.
+_KNOWN = """
+SELECT unique_id, digest, state, copies, first_seen, settled_at, next_try, suspect, deletions,
+       oversize
+FROM message WHERE account = ? ORDER BY generation
+"""
+
+_DELIVERIES = """
+SELECT destination, recipient, delivery.state, attempts, delivery.next_try
+FROM account JOIN message ON account = account.id JOIN delivery ON message = message.id
+WHERE key = ? AND unique_id = ? AND digest = ?
+"""
+
+_SETTLED_DIGEST = """
+SELECT 1 FROM account JOIN message ON account = account.id
+WHERE key = ? AND digest = ? AND settled_at IS NOT NULL
+"""
+
+_INTENTS = """
+SELECT unique_id, digest, destination, delivery.state, staged_as, changed_at, recipient
+FROM delivery JOIN message ON message = message.id JOIN account ON account = account.id
+WHERE delivery.state IN ('staged', 'dot_sent') AND key = ?
+ORDER BY message.id, destination, delivery.state, staged_as, changed_at, recipient
+"""
+
+# In the order of AccountReport's fields, the fields of PollSummary in the place of last_poll.
+_ACCOUNTS = """
+SELECT key, began_at, ended_at, listed, delivered, octets, deleted, held, deferred, error,
+       last_success_at, error_since, total_delivered, total_octets,
+       (SELECT count(*) FROM message WHERE account = account.id AND state = 'pending'),
+       (SELECT count(*) FROM message WHERE account = account.id AND state = 'held'),
+       polled_before, renumbering, lock_step
+FROM account ORDER BY key
+"""
+
+# In the order of HeldDelivery's fields.
+_HELD = """
+SELECT message.id, key, unique_id, message.octets, first_seen, destination, recipient, reply, attempts,
+       delivery.next_try, reason, oversize
+FROM delivery JOIN message ON message = message.id JOIN account ON account = account.id
+WHERE delivery.state = 'held' AND message.state NOT IN ('gone', 'dropped')
+UNION ALL
+SELECT message.id, key, unique_id, message.octets, first_seen, '', '', '', 0,
+       next_try, reason, oversize
+FROM message JOIN account ON account = account.id
+WHERE message.state = 'held' AND digest IS NULL
+ORDER BY 1, 6, 7
+"""
+
+
+class LedgerReader:
+    """Answers questions; blocking. Each answer is consistent in itself.
+
+    All methods raise LedgerUnavailable, LedgerCorrupt.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the connection. Idempotent."""
+        self._connection.close()
+
+    def token(self) -> str:
+        """Give the ledger's own 64 random bits as 16 hex digits."""
+        with self._snapshot() as connection:
+            return read_token(connection)
+
+    def memory(self, account: AccountId) -> AccountMemory:
+        """Give all that is known of the account."""
+        with self._snapshot() as connection:
+            row = connection.execute(_ACCOUNT, (account,)).fetchone()
+            if row is None:
+                return AccountMemory()
+            number, polled_before, renumbering, lock_step = row
+            return AccountMemory(
+                _read_known(connection, number),
+                polled_before=bool(polled_before),
+                renumbering=bool(renumbering),
+                lock_step=bool(lock_step),
+            )
+
+    def deliveries(self, messages: Sequence[MessageKey]) -> Mapping[DeliveryKey, DeliveryStatus]:
+        """Give every delivery of those of ``messages`` that are known."""
+        with self._snapshot() as connection:
+            return {
+                DeliveryKey(message, destination, recipient): DeliveryStatus(
+                    DeliveryState(state), attempts, next_try
+                )
+                for message in messages
+                for destination, recipient, state, attempts, next_try in connection.execute(
+                    _DELIVERIES, message
+                )
+            }
+
+    def known_digests(self, account: AccountId, digests: Sequence[Digest]) -> frozenset[Digest]:
+        """Give those of ``digests`` that the account has ever brought and that are settled."""
+        with self._snapshot() as connection:
+            return frozenset(
+                digest
+                for digest in digests
+                if connection.execute(_SETTLED_DIGEST, (account, digest)).fetchone()
+            )
+
+    def open_intents(self, account: AccountId) -> Sequence[Intent]:
+        """Give the STAGED and DOT_SENT deliveries: what a crash left open."""
+        with self._snapshot() as connection:
+            rows = connection.execute(_INTENTS, (account,)).fetchall()
+            return tuple(
+                _intent(account, same, tuple(row[-1] for row in recipients))
+                for same, recipients in groupby(rows, lambda row: row[:-1])
+            )
+
+    def accounts(self) -> Sequence[AccountReport]:
+        """Give where each account stands that was ever polled, by name."""
+        with self._snapshot() as connection:
+            return tuple(_account_report(row) for row in connection.execute(_ACCOUNTS))
+
+    def held(self) -> Sequence[HeldDelivery]:
+        """Give what was set aside, oldest first; several rows may share one message."""
+        with self._snapshot() as connection:
+            return tuple(
+                HeldDelivery._make((*row[:-1], bool(row[-1]))) for row in connection.execute(_HELD)
+            )
+
+    def held_message(self, number: int) -> Sequence[HeldDelivery]:
+        """Give the rows of one message; none when it is not, or no longer, held."""
+        return tuple(row for row in self.held() if row.id == number)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Let several questions see one state. A value we never wrote means damage."""
+        with translated(self._path):
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            except (KeyError, ValueError) as error:
+                raise damaged(self._path, f"holds a value that is none ({error})") from error
+            finally:
+                self._connection.rollback()
+
+
+def _read_known(
+    connection: sqlite3.Connection, account: int
+) -> Mapping[UniqueId, tuple[KnownMessage, ...]]:
+    states = _MESSAGE_STATES
+    known: dict[UniqueId, tuple[KnownMessage, ...]] = {}
+    for row in connection.execute(_KNOWN, (account,)):
+        unique_id, digest, state, copies, first, settled, next_try, suspect, deleted, large = row
+        message = KnownMessage(
+            unique_id,
+            digest,
+            states[state],
+            copies,
+            first,
+            settled,
+            next_try,
+            suspect == 1,
+            deleted,
+            large == 1,
+        )
+        earlier = known.get(unique_id)
+        known[unique_id] = (message,) if earlier is None else (*earlier, message)
+    return known
+
+
+def _intent(account: AccountId, row: tuple[Any, ...], recipients: tuple[str, ...]) -> Intent:
+    unique_id, digest, destination, state, staged_as, changed_at = row
+    return Intent(
+        MessageKey(account, unique_id, digest),
+        destination,
+        recipients,
+        DeliveryState(state),
+        staged_as,
+        changed_at,
+    )
+
+
+def _account_report(row: tuple[Any, ...]) -> AccountReport:
+    key, began_at, *_ = row
+    summary = None if began_at is None else PollSummary(*row[1:10])
+    flags = map(bool, row[-3:])
+    return AccountReport._make((key, summary, *row[10:-3], *flags))

@@ -1,0 +1,108 @@
+"""The tables, and what makes a file a ledger of this version."""
+
+import secrets
+import sqlite3
+
+APPLICATION_ID = 0x706F7073
+"""``pops``, so that ``file`` and a careless restore can tell a ledger from another database."""
+
+VERSION = 1
+
+_TABLES = """
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    polled_before INTEGER NOT NULL DEFAULT 0 CHECK (polled_before IN (0, 1)),
+    renumbering INTEGER NOT NULL DEFAULT 0 CHECK (renumbering IN (0, 1)),
+    lock_step INTEGER NOT NULL DEFAULT 0 CHECK (lock_step IN (0, 1)),
+    began_at REAL,
+    ended_at REAL,
+    listed INTEGER NOT NULL DEFAULT 0,
+    delivered INTEGER NOT NULL DEFAULT 0,
+    octets INTEGER NOT NULL DEFAULT 0,
+    deleted INTEGER NOT NULL DEFAULT 0,
+    held INTEGER NOT NULL DEFAULT 0,
+    deferred INTEGER NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT '',
+    last_success_at REAL,
+    error_since REAL,
+    total_delivered INTEGER NOT NULL DEFAULT 0,
+    total_octets INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- state, next_try and settled_at repeat what the deliveries say: a poll reads only this table.
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY,
+    account INTEGER NOT NULL REFERENCES account,
+    unique_id BLOB NOT NULL,
+    generation INTEGER NOT NULL,
+    digest BLOB CHECK (length(digest) = 32),
+    octets INTEGER NOT NULL,
+    copies INTEGER NOT NULL DEFAULT 1,
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (
+        state IN ('pending', 'held', 'settled', 'adopted', 'gone', 'dropped')
+    ),
+    reason TEXT NOT NULL DEFAULT '',
+    oversize INTEGER NOT NULL DEFAULT 0 CHECK (oversize IN (0, 1)),
+    suspect INTEGER NOT NULL DEFAULT 0 CHECK (suspect IN (0, 1)),
+    first_seen REAL NOT NULL,
+    settled_at REAL,
+    gone_at REAL,
+    next_try REAL,
+    deletions INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (account, unique_id, digest)
+) STRICT;
+
+CREATE UNIQUE INDEX message_unretrieved ON message (account, unique_id) WHERE digest IS NULL;
+CREATE INDEX message_digest ON message (account, digest) WHERE settled_at IS NOT NULL;
+CREATE INDEX message_gone ON message (account, gone_at) WHERE gone_at IS NOT NULL;
+CREATE INDEX message_open ON message (account, state) WHERE state IN ('pending', 'held');
+
+CREATE TABLE delivery (
+    message INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
+    destination TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'seen' CHECK (
+        state IN ('seen', 'staged', 'dot_sent', 'in_doubt', 'deferred', 'held', 'delivered')
+    ),
+    reply TEXT NOT NULL DEFAULT '',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_try REAL,
+    staged_as TEXT NOT NULL DEFAULT '',
+    changed_at REAL NOT NULL,
+    PRIMARY KEY (message, destination, recipient)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX delivery_intent ON delivery (message) WHERE state IN ('staged', 'dot_sent');
+CREATE INDEX delivery_held ON delivery (message) WHERE state = 'held';
+"""
+
+
+def create_schema(connection: sqlite3.Connection) -> None:
+    """Make an empty database a ledger with a token of its own; the caller ends the transaction."""
+    connection.executescript(f"BEGIN; {_TABLES}")
+    connection.execute("INSERT INTO meta VALUES ('token', ?)", (secrets.token_hex(8),))
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def explain_foreign(connection: sqlite3.Connection) -> str:
+    """Say why this database is no ledger that we can use; empty when it is one."""
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        return "is not a ledger of popsync"
+    if version > VERSION:
+        return f"was written by a newer popsync (format {version}, this one knows {VERSION})"
+    return ""
+
+
+def read_token(connection: sqlite3.Connection) -> str:
+    """Give the ledger's own 64 random bits as 16 hex digits."""
+    (token,) = connection.execute("SELECT value FROM meta WHERE name = 'token'").fetchone()
+    return str(token)

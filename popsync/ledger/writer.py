@@ -1,0 +1,151 @@
+"""One thread that writes, with group commit: what has queued up shares one transaction."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+from popsync.errors import LedgerUnavailable
+from popsync.ledger.failures import translated
+from popsync.storage import DurableSteps
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Work to do in a transaction, and who waits for it."""
+
+    work: Work[Any]
+    future: "asyncio.Future[Any]"
+
+    def settle(self, result: object, error: BaseException | None = None) -> None:
+        """Tell the waiting task, from the writer's thread."""
+        with suppress(RuntimeError):  # its event loop is closed: nobody waits any more
+            self.future.get_loop().call_soon_threadsafe(self._tell, result, error)
+
+    def _tell(self, result: object, error: BaseException | None) -> None:
+        if self.future.done():  # the task was cancelled; the transaction stands all the same
+            return
+        if error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(error)
+
+
+class Writer:
+    """Runs work in durable transactions, in the order it was submitted.
+
+    Closes ``connection`` in the end; ``reconnect`` gives another should a rollback ever fail.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        *,
+        reconnect: Callable[[], sqlite3.Connection],
+        steps: DurableSteps,
+    ) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = connection
+        self._reconnect = reconnect
+        self._steps = steps
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._closed = False
+        self._thread = Thread(target=self._run, name="popsync-ledger", daemon=True)
+        self._thread.start()
+
+    async def submit(self, work: Work[T]) -> T:
+        """Give the result of ``work`` once its transaction is durable.
+
+        Whatever ``work`` raises undoes its own transaction and no other, and is raised here.
+        Raises LedgerUnavailable, LedgerCorrupt.
+        """
+        if self._closed:
+            raise LedgerUnavailable(f"the ledger {self._path} is closed")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put(_Job(work, future))
+        return await future
+
+    def close(self) -> None:
+        """Do all that was submitted, then end the thread. Idempotent; blocks."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        more = True
+        while more:
+            group, more = self._next_group()
+            self._settle(group)
+        self._disconnect()
+
+    def _next_group(self) -> tuple[Sequence[_Job], bool]:
+        """Wait for one job, take along what else is there; False once the last one is taken."""
+        group: list[_Job] = []
+        job = self._queue.get()
+        while job is not None:
+            group.append(job)
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                return group, True
+        return group, False
+
+    def _settle(self, group: Sequence[_Job]) -> None:
+        if not group:
+            return
+        try:
+            results = self._transact(group)
+        except Exception as error:  # noqa: BLE001 - it goes to whoever waits
+            self._settle_failed(group, error)
+        except BaseException as error:  # noqa: BLE001 - the same, and nothing is tried again
+            for job in group:
+                job.settle(None, error)
+        else:
+            for job, result in zip(group, results, strict=True):
+                job.settle(result)
+
+    def _settle_failed(self, group: Sequence[_Job], error: Exception) -> None:
+        """Find the guilty one of several by trying each alone."""
+        if len(group) == 1:
+            group[0].settle(None, error)
+            return
+        for job in group:
+            self._settle([job])
+
+    def _transact(self, group: Sequence[_Job]) -> list[object]:
+        with translated(self._path):
+            if self._connection is None:
+                self._connection = self._reconnect()
+            connection = self._connection
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                results = [job.work(connection) for job in group]
+                self._steps.commit(connection)
+            except BaseException:
+                self._roll_back(connection)
+                raise
+            return results
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        """Undo what is open. A failure here must not hide the first one."""
+        try:
+            if connection.in_transaction:  # SQLite rolls back by itself when the disk is full
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
