@@ -1,5 +1,6 @@
 """``[destination.NAME]``: a Maildir, an SMTP or an LMTP server."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -110,3 +111,9 @@ class LmtpDestination(Table):
 
 
 DestinationConfig = MaildirDestination | SmtpDestination | LmtpDestination
+
+DESTINATION_TYPES: Mapping[str, type[DestinationConfig]] = {
+    "maildir": MaildirDestination,
+    "smtp": SmtpDestination,
+    "lmtp": LmtpDestination,
+}

@@ -47,12 +47,19 @@ def _secret(value: object, info: ValidationInfo) -> Secret:
     return parse_secret(value, lambda text: expand_path(text, _base(info)))
 
 
+def _expand_glob(text: str) -> str:
+    return str(expand_path(text, None))
+
+
 def _to_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
 Text = Annotated[str, AfterValidator(checks.check_text)]
 TextList = Annotated[tuple[Annotated[Text, Strict()], ...], BeforeValidator(_to_tuple)]
+GlobList = Annotated[
+    tuple[Annotated[Text, Strict(), AfterValidator(_expand_glob)], ...], BeforeValidator(_to_tuple)
+]
 Host = Annotated[str, AfterValidator(checks.check_host)]
 User = Annotated[str, AfterValidator(checks.check_user)]
 Port = Annotated[int, Field(ge=1, le=65_535)]

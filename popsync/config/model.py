@@ -14,15 +14,25 @@ from pydantic import Field
 from popsync.config.account import AccountConfig
 from popsync.config.checks import ListenAddress
 from popsync.config.destination import (
+    DESTINATION_TYPES,
     DestinationConfig,
     LmtpDestination,
     MaildirDestination,
     SmtpDestination,
 )
-from popsync.config.fields import AddressList, Host, Listen, OptionalPath, SecretField, TextList
+from popsync.config.fields import (
+    AddressList,
+    GlobList,
+    Host,
+    Listen,
+    OptionalPath,
+    SecretField,
+    TextList,
+)
 from popsync.config.table import Table
 
 __all__ = [
+    "DESTINATION_TYPES",
     "AccountConfig",
     "Config",
     "ConfigFile",
@@ -118,7 +128,7 @@ class LogConfig(Table):
 class ConfigFile(Table):
     """The file as the user writes it."""
 
-    include: TextList = Field(
+    include: GlobList = Field(
         default=(),
         description="Further files, as globs, with more accounts and destinations.",
         examples=[["accounts.d/*.toml"]],

@@ -1,0 +1,96 @@
+"""One table as it was written: where each of its keys comes from, and what is sound in it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from popsync.config.explain import explain
+from popsync.config.locate import TomlPath
+from popsync.config.problem import Problem
+from popsync.config.source import Source
+from popsync.config.table import Table
+from popsync.config.vocabulary import near
+
+_CONSEQUENCES = {"default_factory_not_called"}
+"""What pydantic reports only because another key is wrong."""
+
+T_co = TypeVar("T_co", bound=Table, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A table with its keys, and those that it inherits."""
+
+    source: Source
+    path: TomlPath
+    values: Mapping[str, Any]
+    inherited: "Entry | None" = None
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return str(self.path[-1])
+
+    @property
+    def where(self) -> str:
+        """``file:line`` of its header."""
+        return f"{self.source.path}:{self.source.place(self.path).line}"
+
+    def merged(self) -> dict[str, Any]:
+        """Give its own values, and the inherited ones that it does not state itself."""
+        return {**(self.inherited.values if self.inherited else {}), **self.values}
+
+    def origin(self, key: str) -> "Entry":
+        """Give the entry that states ``key``; this one when none does."""
+        inherits = key not in self.values and self.inherited and key in self.inherited.values
+        return self.inherited if inherits and self.inherited else self
+
+    def base_of(self, key: str) -> Path:
+        """Give the directory that a path under ``key`` starts from."""
+        return self.origin(key).source.path.parent
+
+    def problem(self, sentence: str, *inside: str | int) -> Problem:
+        """Point at the key ``inside``, wherever it is stated, or at this table's header."""
+        stated = self.origin(str(inside[0])) if inside else self
+        return stated.source.problem((*stated.path, *inside), sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft(Generic[T_co]):
+    """What could be made of an entry; keys in ``unsound`` hold a stand-in or a default."""
+
+    entry: Entry
+    value: T_co
+    unsound: frozenset[str]
+    problems: tuple[Problem, ...]
+
+
+def draft_table(table: type[T_co], entry: Entry, stand_ins: Mapping[str, object]) -> Draft[T_co]:
+    """Check each key of ``entry`` by itself.
+
+    ``stand_ins``: a value for each key that ``table`` insists on, so that the other keys can
+    still be checked against one another.
+    """
+    values = entry.merged()
+    context = {"base_of": entry.base_of}
+    try:
+        return Draft(entry, table.model_validate(values, context=context), frozenset(), ())
+    except ValidationError as error:
+        problems = tuple(_problems(table, entry, error))
+        unsound = frozenset(str(detail["loc"][0]) for detail in error.errors(include_url=False))
+    sound = {key: value for key, value in values.items() if key not in unsound}
+    return Draft(
+        entry, table.model_validate({**stand_ins, **sound}, context=context), unsound, problems
+    )
+
+
+def _problems(table: type[Table], entry: Entry, error: ValidationError) -> Iterator[Problem]:
+    details = error.errors(include_url=False)
+    strangers = [str(d["loc"][0]) for d in details if d["type"] == "extra_forbidden"]
+    for detail in details:
+        misspelt = detail["type"] == "missing" and near(str(detail["loc"][0]), strangers)
+        if not misspelt and detail["type"] not in _CONSEQUENCES:
+            yield entry.problem(explain(detail, table), *detail["loc"])

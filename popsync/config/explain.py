@@ -1,0 +1,117 @@
+"""Turns what pydantic finds into a sentence that says what to write instead."""
+
+from collections.abc import Callable, Mapping
+from typing import get_args
+
+from annotated_types import Ge, Le
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from popsync.config.model import DESTINATION_TYPES, AccountConfig
+from popsync.config.table import Table
+from popsync.config.vocabulary import fields_of, home_of, kind_of, near, quote, to_toml
+
+_Sentence = Callable[[str, FieldInfo, ErrorDetails], str]
+
+_MODE_MISSING = (
+    'missing, and there is no default: write mode = "keep" to leave messages on the server, '
+    'or mode = "delete" to delete each one there after its delivery; here or in [defaults]'
+)
+_FOREIGN_KEYS = {
+    "keep": 'write mode = "keep" or mode = "delete"',
+    "protocol": "every account is POP3; remove the line",
+    "ssl": 'write tls = "implicit", "starttls" or "none"',
+    "username": 'write user = "…"',
+    "server": 'write host = "…"',
+    "interval": 'write poll_every = "5m"',
+    "passwordeval": 'write password = { command = ["…"] }',
+    "password_command": 'write password = { command = ["…"] }',
+}
+
+
+def explain(error: ErrorDetails, table: type[Table]) -> str:
+    """Say what is wrong with one key of ``table``, without any value that may be secret."""
+    key = str(error["loc"][0])
+    field = fields_of(table).get(key)
+    if field is None:
+        return _explain_unknown(key, table)
+    sentence = _SENTENCES.get(error["type"], _explain_other)
+    return sentence(key, field, error)
+
+
+def _explain_unknown(key: str, table: type[Table]) -> str:
+    known = fields_of(table)
+    if key in _FOREIGN_KEYS and table is AccountConfig:
+        return f"unknown key; {_FOREIGN_KEYS[key]}"
+    types = [quote(name) for name, other in DESTINATION_TYPES.items() if key in fields_of(other)]
+    if types and table in DESTINATION_TYPES.values():
+        return f"unknown key here; only destinations of type {' or '.join(types)} have it"
+    if home_of(key):
+        return f"unknown key here; it belongs {home_of(key)}"
+    meant = near(key, known)
+    if meant:
+        return f'unknown key, did you mean "{meant}"?'
+    return f"unknown key; the keys here are {', '.join(known)}"
+
+
+def _example(key: str, field: FieldInfo) -> str:
+    examples = field.examples or []
+    return f"{key} = {to_toml(examples[0])}" if examples else f"[{key}]"
+
+
+def _explain_missing(key: str, field: FieldInfo, _error: ErrorDetails) -> str:
+    if key == "mode":
+        return _MODE_MISSING
+    meaning = (field.description or "").partition(". ")[0].rstrip(".")
+    return f"missing; write {_example(key, field)} ({meaning[:1].lower()}{meaning[1:]})"
+
+
+def _must_be(wanted: str) -> _Sentence:
+    def sentence(key: str, field: FieldInfo, error: ErrorDetails) -> str:
+        return f"must be {wanted}, such as {_example(key, field)}, not {kind_of(error['input'])}"
+
+    return sentence
+
+
+def _explain_text(key: str, field: FieldInfo, error: ErrorDetails) -> str:
+    if len(error["loc"]) > 1:
+        return f"must be a text in quotes, not {kind_of(error['input'])}"
+    return _must_be("a text in quotes")(key, field, error)
+
+
+def _explain_choice(_key: str, field: FieldInfo, error: ErrorDetails) -> str:
+    choices = get_args(field.annotation)
+    listed = " or ".join([", ".join(map(quote, choices[:-1])), quote(choices[-1])])
+    given = error["input"]
+    if not isinstance(given, str):
+        return f"must be {listed}, not {kind_of(given)}"
+    meant = near(given.lower(), choices)
+    advice = f'did you mean "{meant}"? It must be' if meant else "it must be"
+    return f"{quote(given)} is not possible; {advice} {listed}"
+
+
+def _explain_range(_key: str, field: FieldInfo, _error: ErrorDetails) -> str:
+    low = next(limit.ge for limit in field.metadata if isinstance(limit, Ge))
+    high = next(limit.le for limit in field.metadata if isinstance(limit, Le))
+    return f"must be from {low} to {high}"
+
+
+def _explain_own(_key: str, _field: FieldInfo, error: ErrorDetails) -> str:
+    return str(error.get("ctx", {}).get("error", "cannot be used"))
+
+
+def _explain_other(key: str, field: FieldInfo, _error: ErrorDetails) -> str:
+    return f"cannot be used; write for example {_example(key, field)}"
+
+
+_SENTENCES: Mapping[str, _Sentence] = {
+    "missing": _explain_missing,
+    "string_type": _explain_text,
+    "int_type": _must_be("a whole number"),
+    "bool_type": _must_be("true or false without quotes"),
+    "tuple_type": _must_be("a list in brackets"),
+    "literal_error": _explain_choice,
+    "greater_than_equal": _explain_range,
+    "less_than_equal": _explain_range,
+    "value_error": _explain_own,
+}

@@ -1,0 +1,45 @@
+"""Where the configuration and the state are kept when nobody says so."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from platformdirs.unix import Unix
+
+from popsync.errors import ConfigError
+
+SYSTEM_CONFIG = Path("/etc/popsync/popsync.toml")
+
+
+def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path:
+    """Give the file to read: ``explicit``, ``$POPSYNC_CONFIG``, the user's, the system's.
+
+    The first two are taken at their word, whether they exist or not. Raises ConfigError when
+    there is none.
+    """
+    named = explicit or environ.get("POPSYNC_CONFIG")
+    if named:
+        return Path(named)
+    places = (_home(environ, "XDG_CONFIG_HOME", Unix().user_config_dir), SYSTEM_CONFIG.parent)
+    files = [place / SYSTEM_CONFIG.name for place in places]
+    for file in files:
+        if file.exists():
+            return file
+    listed = " nor ".join(map(str, files))
+    raise ConfigError(
+        f"no configuration: neither {listed} exists; run popsync init to write one, "
+        "or name one with -c FILE or $POPSYNC_CONFIG"
+    )
+
+
+def default_state_dir(environ: Mapping[str, str]) -> Path:
+    """Give ``$STATE_DIRECTORY`` (systemd's, the first of several), else the user's."""
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given).absolute()
+    return _home(environ, "XDG_STATE_HOME", Unix().user_state_dir)
+
+
+def _home(environ: Mapping[str, str], variable: str, otherwise: str) -> Path:
+    """Give popsync's directory; a relative path in the variable is to be ignored (XDG)."""
+    home = Path(environ.get(variable, ""))
+    return home / "popsync" if home.is_absolute() else Path(otherwise, "popsync")
