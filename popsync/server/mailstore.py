@@ -1,9 +1,9 @@
 """The bundled server's messages: one Maildir per mailbox, each file exactly the octets received.
 
-Line ends stay CRLF in the files. So a file's size is the octets that LIST tells and its content
-is what RETR sends, without a look inside, and bare CR, bare LF, NUL and 8-bit octets need no
-special case. Readers of Maildirs take CRLF as well as LF. A file that another program has put
-here is served as it lies; only a missing CRLF at its end is made up for.
+Line ends stay CRLF in the files. So a file's size, which its name tells, is what LIST tells, and
+its content is what RETR sends: bare CR, bare LF, NUL and 8-bit octets need no special case.
+Readers of Maildirs take CRLF as well as LF. A file that another program has put here has LF line
+ends as a rule; it is served with CRLF, and read through once to know its size.
 """
 
 import errno
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from popsync.storage import DurableSteps
+from popsync.wire.pop3.server import listed_octets
 
 BLOCK_OCTETS = 256 * 1024
-CRLF = b"\r\n"
 
 # seconds . M microseconds R random . popsync , S = octets: what we wrote needs no stat.
 _OWN_NAME = re.compile(r"\d+\.M\d{6}R[0-9a-f]{16}\.popsync,S=(\d+)")
@@ -34,14 +34,11 @@ class StoredMessage(NamedTuple):
     base: str
     """The file's name without flags: it survives the move from ``new/`` to ``cur/``."""
     path: Path
+    octets: int
+    """What LIST tells (RFC 1939 §11)."""
     file_octets: int
-    line_end: bytes
-    """CRLF when the file does not end in one, else nothing: sent after the file."""
-
-    @property
-    def octets(self) -> int:
-        """What LIST tells (RFC 1939 §11)."""
-        return self.file_octets + len(self.line_end)
+    exact: bool
+    """Its octets are sent as they are; otherwise each line end, and the last, becomes CRLF."""
 
     @property
     def unique_id(self) -> bytes:
@@ -66,6 +63,7 @@ class Mailstore:
         self.root = root
         self._steps = steps or DurableSteps()
         self._time_ns = time_ns
+        self._foreign: dict[str, StoredMessage] = {}
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -122,31 +120,23 @@ class Mailstore:
         ``new/`` is read before ``cur/``: a message that a reader moves meanwhile is seen twice
         rather than not at all, and counts once.
         """
-        found = {}
+        found: dict[str, StoredMessage] = {}
         for part in ("new", "cur"):
             for name in _list_files(self.root / mailbox / part):
                 base = name.partition(":")[0]
                 with suppress(FileNotFoundError):
-                    found[base] = _inspect(base, self.root / mailbox / part / name)
+                    found[base] = self._inspect(base, self.root / mailbox / part / name)
         return sorted(found.values(), key=_arrival)
 
     def read(self, message: StoredMessage) -> Iterator[bytes]:
-        """Give a message's octets block by block, ending in CRLF.
+        """Give the file's octets block by block.
 
         Raises FileNotFoundError, before the first block, when it is no longer there; OSError,
         also later, when it cannot be read or has become shorter.
         """
         descriptor = _open(message)
         try:
-            left = message.file_octets
-            while left:
-                block = os.read(descriptor, min(left, BLOCK_OCTETS))
-                if not block:
-                    raise OSError(errno.EIO, "a stored message became shorter")
-                left -= len(block)
-                yield block
-            if message.line_end:
-                yield message.line_end
+            yield from _read_blocks(descriptor, message.file_octets)
         finally:
             os.close(descriptor)
 
@@ -167,6 +157,16 @@ class Mailstore:
             with suppress(OSError):
                 self._steps.sync_directory(parent)
         return left
+
+    def _inspect(self, base: str, path: Path) -> StoredMessage:
+        own = _OWN_NAME.fullmatch(base)
+        if own:
+            return StoredMessage(base, path, int(own[1]), int(own[1]), exact=True)
+        # A Maildir's files never change, so one look for each is enough.
+        key = f"{path.parent.parent.name}/{base}"
+        known = self._foreign.get(key) or _measure(base, path)
+        self._foreign[key] = known
+        return known._replace(path=path)
 
     def _unlink(self, message: StoredMessage) -> Path:
         path = message.path
@@ -219,17 +219,23 @@ def _list_files(directory: Path) -> list[str]:
         ]
 
 
-def _inspect(base: str, path: Path) -> StoredMessage:
-    own = _OWN_NAME.fullmatch(base)
-    if own:
-        return StoredMessage(base, path, int(own[1]), b"")
+def _measure(base: str, path: Path) -> StoredMessage:
     descriptor = os.open(path, _READ)
     try:
-        octets = os.fstat(descriptor).st_size
-        ending = os.pread(descriptor, len(CRLF), max(0, octets - len(CRLF)))
+        file_octets = os.fstat(descriptor).st_size
+        octets = listed_octets(_read_blocks(descriptor, file_octets))
     finally:
         os.close(descriptor)
-    return StoredMessage(base, path, octets, b"" if ending in (CRLF, b"") else CRLF)
+    return StoredMessage(base, path, octets, file_octets, exact=False)
+
+
+def _read_blocks(descriptor: int, octets: int) -> Iterator[bytes]:
+    while octets:
+        block = os.read(descriptor, min(octets, BLOCK_OCTETS))
+        if not block:
+            raise OSError(errno.EIO, "a stored message became shorter")
+        octets -= len(block)
+        yield block
 
 
 def _arrival(message: StoredMessage) -> tuple[int, str]:

@@ -23,9 +23,10 @@ from popsync.server.mailboxes import Mailboxes
 from popsync.server.mailstore import Mailstore
 from popsync.server.penalty import MAX_REFUSED_LOGINS, Penalty
 from popsync.server.smtp_envelope import EnvelopeHooks, LoginSession, MailboxEnvelope
-from popsync.server.smtp_intake import DottedText, Intake
+from popsync.server.smtp_intake import Intake
 from popsync.server.smtp_trace import Arrival, format_trace
 from popsync.storage import Scratch
+from popsync.wire.dots import DotDecoder
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ MAX_MESSAGE_OCTETS = 50 * 1024 * 1024
 IDLE_TIMEOUT_S = 300.0
 DATA_TIMEOUT_S = 1800.0
 
+_CRLF = b"\r\n"  # the end of the line of DATA itself
 _READ_OCTETS = 1 << 30  # all there is
 _UNLIMITED = 1 << 62
 _COMMAND_CALLS = {"*": _UNLIMITED, "NOOP": 1000, "VRFY": 100, "AUTH": MAX_REFUSED_LOGINS}
@@ -45,6 +47,7 @@ NO_RECIPIENT = "503 5.5.1 no recipient was accepted"
 NO_ARGUMENT = "501 5.5.4 DATA takes no argument"
 STORED = "250 2.0.0 stored"
 TRY_LATER = "451 4.3.0 cannot store mail now, try again later"
+BARE_LF = "550 5.6.0 a bare LF before a dot has no safe form in POP3"
 TOO_LARGE = "552 5.3.4 message is too large"
 REFUSAL = b"421 4.3.2 too many connections\r\n"
 
@@ -158,6 +161,8 @@ class SmtpProtocol(SMTP):
             await self._read_message(intake)
             if intake.too_large:
                 return TOO_LARGE
+            if intake.ambiguous:
+                return BARE_LF
             if intake.error is not None:
                 return await self.handle_exception(intake.error)
             content = intake.finish()
@@ -166,17 +171,18 @@ class SmtpProtocol(SMTP):
         return await self._store(envelope, content)
 
     async def _read_message(self, intake: Intake) -> None:
-        text = DottedText()
-        rest = None
-        while rest is None:
+        decoder, held, ended = DotDecoder(), _CRLF, False
+        while not ended:
             octets = await self._reader.read(_READ_OCTETS)
             if not octets:
                 raise ConnectionResetError("the client left in the middle of a message")
-            piece, rest = text.feed(octets)
-            if rest:
+            octets = held + octets
+            text, end, ended = decoder.decode(octets, 0)
+            held = octets[end:]
+            if ended and held:
                 # Nothing was awaited since the reader was emptied, so the order is kept.
-                self._reader.feed_data(rest)
-            await intake.write(piece)
+                self._reader.feed_data(held)
+            await intake.write(text)
 
     async def _store(self, envelope: MailboxEnvelope, content: Content) -> str:
         trace = format_trace(self._arrival(envelope), hostname=self.hostname, at_s=time.time())
