@@ -1,0 +1,95 @@
+"""Decides, before a word of it is said, whether and how a message is offered to a server. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from popsync.destinations.dialect import Dialect
+from popsync.errors import DeliveryError, DeliveryRejected, RecipientRejected, escape
+from popsync.model import DeliveryKey, Parcel, Refusal
+from popsync.wire.smtp.addresses import is_mailbox, is_recipient
+from popsync.wire.smtp.body import Survey
+from popsync.wire.smtp.commands import DATA, RSET, format_mail, format_rcpt
+from popsync.wire.smtp.extensions import Extensions
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One mail transaction, ready to be sent."""
+
+    parcel: Parcel
+    destination: str
+    recipients: tuple[str, ...]
+    mail: bytes
+    rcpts: tuple[bytes, ...]
+
+    def flight(self, *, reset: bool) -> bytes:
+        """Give all its commands in one (RFC 2920 §3.1); ``reset``: with RSET before."""
+        return b"".join((RSET if reset else b"", self.mail, *self.rcpts, DATA))
+
+    def delivery(self, recipient: str) -> DeliveryKey:
+        """Give the ledger's key for one recipient."""
+        return DeliveryKey(self.parcel.message, self.destination, recipient)
+
+    def refuse(self, recipients: Sequence[str], error: DeliveryError) -> list[Refusal]:
+        """Give one refusal for each of ``recipients``."""
+        return [Refusal(self.delivery(recipient), error) for recipient in recipients]
+
+
+def read_parcel(parcel: Parcel) -> Iterator[bytes]:
+    """Give the message with its added header in front, which never travels alone."""
+    chunks = parcel.content.chunks()
+    return chain((parcel.header + next(chunks, b""),), chunks)
+
+
+def plan_attempt(
+    parcel: Parcel, found: Survey, offered: Extensions, *, destination: str, dialect: Dialect
+) -> tuple[Attempt | None, list[Refusal]]:
+    """Give the transaction for a message, and a refusal for each recipient it leaves out.
+
+    found: what the message was found to be, its added header included. None when there is
+    nobody left to send it to.
+    """
+    reverse_path = parcel.envelope.reverse_path
+    obstacle = _find_obstacle(reverse_path, found, offered, dialect)
+    fates = {r: obstacle or _find_address_fault(r, offered) for r in parcel.envelope.recipients}
+    recipients = tuple(r for r, fault in fates.items() if not fault)
+    mail = b""
+    if recipients:
+        mail = format_mail(
+            reverse_path,
+            octets=found.octets if offered.size is not None else None,
+            eightbit=found.eightbit and offered.eightbitmime,
+            smtputf8=not "".join((reverse_path, *recipients)).isascii(),
+        )
+    attempt = Attempt(parcel, destination, recipients, mail, tuple(map(format_rcpt, recipients)))
+    kind = DeliveryRejected if obstacle else RecipientRejected
+    refusals = [
+        Refusal(attempt.delivery(r), kind(f"destination {destination!r}: {fault}"))
+        for r, fault in fates.items()
+        if fault
+    ]
+    return attempt if recipients else None, refusals
+
+
+def _find_obstacle(reverse_path: str, found: Survey, offered: Extensions, dialect: Dialect) -> str:
+    """Say why this server cannot have the message at all; empty when it can."""
+    if offered.size and found.octets > offered.size:
+        return f"the message has {found.octets} octets, the server takes {offered.size} (SIZE)"
+    if found.nul and not dialect.takes_nul:
+        return "the message contains NUL octets, which SMTP cannot carry"
+    if reverse_path and not is_mailbox(reverse_path):
+        return f"the reverse-path is not an address: {escape(reverse_path)}"
+    return _find_utf8_fault(reverse_path, offered)
+
+
+def _find_address_fault(recipient: str, offered: Extensions) -> str:
+    if not is_recipient(recipient):
+        return f"the recipient is not an address: {escape(recipient)}"
+    return _find_utf8_fault(recipient, offered)
+
+
+def _find_utf8_fault(address: str, offered: Extensions) -> str:
+    if address.isascii() or offered.smtputf8:
+        return ""
+    return f"the server takes no address beyond ASCII (SMTPUTF8): {escape(address)}"

@@ -1,0 +1,70 @@
+"""What one call to deliver has still to do, and what it knows and has not yet told the journal."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from popsync.errors import DeliveryRejected, DestinationUnavailable
+from popsync.model import Intent, Journal, Outcome, Parcel, Receipt, Refusal
+
+MAX_REJECTED_IN_A_ROW = 3
+"""More is not about messages: the server is set up wrongly, and to hold all mail is no help."""
+
+
+class Batch:
+    """The parcels of one call, in order, and its journal."""
+
+    def __init__(self, parcels: Sequence[Parcel], journal: Journal) -> None:
+        self._waiting = deque(parcels)
+        self._journal = journal
+        self._settled: list[Outcome] = []
+        self._journal_failed = False
+        self._accepted = False
+        self._rejected_in_a_row = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a parcel that nobody has taken."""
+        return bool(self._waiting)
+
+    def take(self) -> Parcel:
+        """Give the next parcel."""
+        return self._waiting.popleft()
+
+    def put_back(self, parcel: Parcel) -> None:
+        """Let ``parcel`` be the next again: nothing of it has happened yet."""
+        self._waiting.appendleft(parcel)
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Note outcomes; the next commit makes them durable."""
+        self._settled += outcomes
+
+    def conclude(self, outcomes: Sequence[Outcome]) -> None:
+        """Learn from all outcomes that one message had at the server.
+
+        Raises DestinationUnavailable after the third message in a row that was rejected for all
+        its recipients, unless one was accepted in this batch.
+        """
+        rejections = [
+            outcome.error
+            for outcome in outcomes
+            if isinstance(outcome, Refusal) and isinstance(outcome.error, DeliveryRejected)
+        ]
+        self._accepted |= any(isinstance(outcome, Receipt) for outcome in outcomes)
+        entirely = len(rejections) == len(outcomes)
+        self._rejected_in_a_row = self._rejected_in_a_row + 1 if entirely else 0
+        if self._rejected_in_a_row >= MAX_REJECTED_IN_A_ROW and not self._accepted:
+            raise DestinationUnavailable(f"refuses every message: {rejections[-1]}")
+
+    async def commit(self, *intents: Intent) -> None:
+        """Make all that is known durable, and ``intents`` with it. Raises LedgerError."""
+        settled, self._settled = self._settled, []
+        try:
+            await self._journal.record(settled, intents)
+        except BaseException:
+            self._journal_failed = True
+            raise
+
+    async def commit_rest(self) -> None:
+        """Make durable what is left, unless the journal has failed: then nothing may be said."""
+        if self._settled and not self._journal_failed:
+            await self.commit()

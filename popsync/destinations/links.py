@@ -1,0 +1,135 @@
+"""Connections to one destination: how many at once, how long each is used again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from popsync.destinations.dialogue import Deadlines, Dialogue
+from popsync.errors import RemoteProtocolError, StreamError
+from popsync.wire.smtp.commands import NOOP, QUIT, RSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reuse:
+    """How much one connection is used before it is replaced."""
+
+    max_messages: int = 100
+    max_age_s: float = 300.0
+
+
+@dataclass(slots=True)
+class Link:
+    """One dialogue, and what it has been through."""
+
+    dialogue: Dialogue
+    opened_at: float
+    offered: int = 0
+    """Messages for which MAIL went out, or is about to."""
+    proven: bool = False
+    """It has worked before: if it is found dead now, that says nothing of the server."""
+    needs_reset: bool = False
+    """A transaction was begun and never finished."""
+
+
+class LinkPool:
+    """Keeps idle links for the next batch and lets at most ``connections`` be in use at once."""
+
+    def __init__(
+        self,
+        open_dialogue: Callable[[], Awaitable[Dialogue]],
+        *,
+        connections: int,
+        reuse: Reuse,
+        deadlines: Deadlines,
+        clock: Callable[[], float],
+    ) -> None:
+        self._open_dialogue = open_dialogue
+        self._turns = asyncio.Semaphore(connections)
+        self._reuse = reuse
+        self._deadlines = deadlines
+        self._clock = clock
+        self._idle: list[Link] = []
+        self._partings: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether every connection is in use."""
+        return self._turns.locked()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until one more connection may be in use."""
+        async with self._turns:
+            yield
+
+    async def take(self) -> Link:
+        """Give an idle link, or a new one. Raises what opening a dialogue raises."""
+        while self._idle:
+            link = self._idle.pop()
+            if not self.is_worn(link):
+                link.proven = True
+                return link
+            await self._part(link)
+        return Link(await self._open_dialogue(), self._clock())
+
+    async def take_live(self) -> Link:
+        """Give a link that has just been seen to work."""
+        while (link := await self.take()).proven:
+            if await self._works(link, NOOP):
+                break
+        return link
+
+    async def give_back(self, link: Link) -> None:
+        """Keep the link for the next batch, if it is still good for one."""
+        if self.is_worn(link):
+            await self._part(link)
+        elif not link.needs_reset or await self._works(link, RSET):
+            link.needs_reset = False
+            self._idle.append(link)
+            self._watch_age()
+
+    def is_worn(self, link: Link) -> bool:
+        """Whether the link has done its share."""
+        age_s = self._clock() - link.opened_at
+        return link.offered >= self._reuse.max_messages or age_s >= self._reuse.max_age_s
+
+    async def close(self) -> None:
+        """Part from all idle links with QUIT."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._idle:
+            await self._part(self._idle.pop())
+        await asyncio.gather(*self._partings)
+
+    async def _works(self, link: Link, command: bytes) -> bool:
+        with suppress(StreamError, RemoteProtocolError):
+            reply = await link.dialogue.ask(command, timeout_s=self._deadlines.command_s)
+            if reply.accepted:
+                return True
+        await link.dialogue.close()
+        return False
+
+    async def _part(self, link: Link) -> None:
+        with suppress(StreamError, RemoteProtocolError):
+            await link.dialogue.ask(QUIT, timeout_s=self._deadlines.quit_s)
+        await link.dialogue.close()
+
+    def _watch_age(self) -> None:
+        # Without this an idle link would occupy the server until it throws us out.
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._reuse.max_age_s, self._part_from_worn)
+
+    def _part_from_worn(self) -> None:
+        self._timer = None
+        worn = [link for link in self._idle if self.is_worn(link)]
+        self._idle = [link for link in self._idle if link not in worn]
+        for link in worn:
+            parting = asyncio.create_task(self._part(link))
+            self._partings.add(parting)
+            parting.add_done_callback(self._partings.discard)
+        if self._idle:
+            self._watch_age()

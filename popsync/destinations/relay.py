@@ -1,0 +1,105 @@
+"""What the SMTP and the LMTP destination have in common: everything after the connection."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from popsync.destinations.batch import Batch
+from popsync.destinations.courier import Courier, LinkSpent
+from popsync.destinations.dialect import Dialect
+from popsync.destinations.dialogue import Dialogue
+from popsync.destinations.failures import destination_failures
+from popsync.destinations.links import LinkPool, Reuse
+from popsync.destinations.opening import Opening, open_dialogue
+from popsync.errors import DeliveryInDoubt
+from popsync.model import Intent, Journal, Outcome, Parcel, Refusal
+
+
+class RelayDestination:
+    """A destination that takes messages over SMTP or LMTP (``poll.ports.Destination``)."""
+
+    def __init__(
+        self,
+        name: str,
+        opening: Opening,
+        dialect: Dialect,
+        *,
+        connections: int,
+        reuse: Reuse,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._opening = opening
+        self._dialect = dialect
+        self._links = LinkPool(
+            self._open,
+            connections=connections,
+            reuse=reuse,
+            deadlines=opening.deadlines,
+            clock=clock,
+        )
+
+    @property
+    def name(self) -> str:
+        """As the configuration calls it."""
+        return self._name
+
+    async def ready(self) -> None:
+        """Find out whether the server takes mail now; it does while it is busy with ours.
+
+        Raises DestinationUnavailable, SecretUnavailable.
+        """
+        if self._links.busy:
+            return
+        async with self._links.turn():
+            with destination_failures(self._name):
+                await self._links.give_back(await self._links.take_live())
+
+    async def deliver(self, parcels: Sequence[Parcel], journal: Journal) -> None:
+        """Deliver each parcel in order; every outcome goes through the journal.
+
+        A parcel without an outcome was not delivered: its final dot was never sent. Raises
+        DestinationUnavailable when the rest has to wait, also after three messages in a row were
+        rejected for good and none was accepted; LedgerError, SecretUnavailable.
+        """
+        batch = Batch(parcels, journal)
+        async with self._links.turn():
+            try:
+                with destination_failures(self._name):
+                    while batch.waiting:
+                        await self._deliver_over_one_link(batch)
+            finally:
+                await batch.commit_rest()
+
+    async def recover(self, intents: Sequence[Intent]) -> Sequence[Outcome]:
+        """Say of every dot that may have been sent that nobody knows its reply."""
+        error = DeliveryInDoubt(
+            f"destination {self._name!r}: popsync ended before it noted the reply to the dot"
+        )
+        return [Refusal(delivery, error) for intent in intents for delivery in intent.deliveries]
+
+    async def close(self) -> None:
+        """Part from the server where no delivery is going on."""
+        await self._links.close()
+
+    async def _deliver_over_one_link(self, batch: Batch) -> None:
+        link = await self._links.take()
+        courier = Courier(
+            link,
+            batch,
+            destination=self._name,
+            dialect=self._dialect,
+            deadlines=self._opening.deadlines,
+            is_worn=self._links.is_worn,
+        )
+        try:
+            await courier.run()
+        except LinkSpent:
+            await link.dialogue.close()
+        except BaseException:
+            await link.dialogue.close()
+            raise
+        else:
+            await self._links.give_back(link)
+
+    async def _open(self) -> Dialogue:
+        return await open_dialogue(self._opening)

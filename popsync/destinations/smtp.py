@@ -1,0 +1,56 @@
+"""Delivers to an SMTP server."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from popsync.destinations.dialect import SMTP
+from popsync.destinations.dialogue import Deadlines
+from popsync.destinations.links import Reuse
+from popsync.destinations.login import Login
+from popsync.destinations.opening import Opening
+from popsync.destinations.relay import RelayDestination
+from popsync.net.connect import connect_tcp
+from popsync.net.tls import TlsOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpSettings:
+    """One SMTP server and how to deal with it."""
+
+    host: str
+    port: int = 25
+    tls: TlsOptions = field(default_factory=lambda: TlsOptions(mode="none"))
+    user: str = ""
+    password: Callable[[], Awaitable[str]] | None = field(default=None, repr=False)
+    """Gives the password each time a connection is made; without it nobody logs in."""
+    connections: int = 1
+    """How many at once; also the number of messages that one crash can leave in doubt."""
+    hello: str = "localhost"
+    """Our name in EHLO."""
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    reuse: Reuse = field(default_factory=Reuse)
+
+
+class SmtpDestination(RelayDestination):
+    """Hands messages to an SMTP server, most often the local MTA."""
+
+    def __init__(self, name: str, settings: SmtpSettings) -> None:
+        connect = partial(
+            connect_tcp,
+            settings.host,
+            settings.port,
+            tls=settings.tls,
+            timeout_s=settings.deadlines.connect_s,
+        )
+        opening = Opening(
+            connect=connect,
+            greetings=SMTP.greetings,
+            hello=settings.hello,
+            starttls=settings.tls.mode == "starttls",
+            login=Login(settings.user, settings.password) if settings.password else None,
+            deadlines=settings.deadlines,
+        )
+        super().__init__(
+            name, opening, SMTP, connections=settings.connections, reuse=settings.reuse
+        )
