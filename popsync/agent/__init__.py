@@ -1,0 +1,1 @@
+"""Puts the rooms together and lets accounts be polled side by side."""

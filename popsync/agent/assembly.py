@@ -1,0 +1,219 @@
+"""The one place that knows every concrete class."""
+
+import platform
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from popsync.agent.agent import Agent, AgentAccount
+from popsync.agent.limits import ConnectionLimits
+from popsync.config import model as config_model
+from popsync.config.account import AccountConfig
+from popsync.config.model import Config, DestinationConfig
+from popsync.config.read_secret import read_secret
+from popsync.config.secrets import Secret
+from popsync.destinations.lmtp import LmtpDestination, LmtpSettings
+from popsync.destinations.maildir import MaildirDestination
+from popsync.destinations.smtp import SmtpDestination, SmtpSettings
+from popsync.ledger import SqliteLedger, open_ledger
+from popsync.maildrop import Pop3Settings, connect_maildrop
+from popsync.net.tls import TlsOptions
+from popsync.poll.events import Observer
+from popsync.poll.header import format_trace
+from popsync.poll.policy import Account, Policy, Route
+from popsync.poll.ports import Clock, Ports
+from popsync.storage import DurableSteps, Scratch
+from popsync.wire.smtp import find_reverse_path
+
+Destination = MaildirDestination | SmtpDestination | LmtpDestination
+
+
+@asynccontextmanager
+async def open_agent(
+    config: Config,
+    *,
+    observe: Observer,
+    stopping: Callable[[], bool] = lambda: False,
+    clock: Clock = time.time,
+    steps: DurableSteps | None = None,
+) -> AsyncIterator[Agent]:
+    """Give all accounts of ``config``, ready; on leaving, connections and ledger are closed.
+
+    stopping: once it gives True, polls finish what is in hand and begin nothing new.
+    Raises LedgerLocked, LedgerCorrupt, LedgerUnavailable.
+    """
+    steps = steps or DurableSteps()
+    async with AsyncExitStack() as stack:
+        ledger = await open_ledger(config.state_dir, steps=steps, clock=clock)
+        stack.push_async_callback(ledger.close)
+        destinations = {
+            name: _destination(name, destination, ledger.token, steps)
+            for name, destination in config.destinations.items()
+        }
+        for destination in destinations.values():
+            stack.push_async_callback(destination.close)
+        await _sweep(destinations, ledger)
+        world = _World(config, ledger, destinations, observe, stopping, clock)
+        yield Agent(
+            {name: world.account(name, account) for name, account in config.accounts.items()},
+            destinations,
+            ConnectionLimits(
+                connections=config.limits.connections,
+                connections_per_host=config.limits.connections_per_host,
+            ),
+        )
+
+
+async def _sweep(destinations: Mapping[str, Destination], ledger: SqliteLedger) -> None:
+    """Remove the files that a crash left half written; what is staged stays for recovery."""
+    staged = await ledger.staged_names()
+    for destination in destinations.values():
+        if isinstance(destination, MaildirDestination):
+            await destination.sweep(staged)
+
+
+class _World:
+    """What all accounts of one agent share."""
+
+    def __init__(
+        self,
+        config: Config,
+        ledger: SqliteLedger,
+        destinations: Mapping[str, Destination],
+        observe: Observer,
+        stopping: Callable[[], bool],
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._ledger = ledger
+        self._destinations = destinations
+        self._observe = observe
+        self._stopping = stopping
+        self._clock = clock
+        self._scratch = Scratch(config.state_dir)
+
+    def account(self, name: str, account: AccountConfig) -> AgentAccount:
+        """Bind one account to everything its polls touch."""
+        ports = Ports(
+            open_maildrop=partial(connect_maildrop, _pop3_settings(account, self._scratch)),
+            destinations={name: self._destinations[name] for name in account.deliver_to},
+            ledger=self._ledger,
+            clock=self._clock,
+            observe=self._observe,
+            stopping=self._stopping,
+        )
+        return AgentAccount(_account(name, account, self._config), ports, account.host)
+
+
+# -- configuration into each room's own terms ------------------------------------------------
+
+
+def _account(name: str, account: AccountConfig, config: Config) -> Account:
+    routes = tuple(Route(n, config.recipients(account, n)) for n in account.deliver_to)
+    policy = Policy(
+        deletes=account.mode == "delete",
+        delete_after_s=account.delete_after_s,
+        max_octets=account.max_octets,
+        fetch_limit=account.fetch_limit,
+        adopts=account.first_run == "adopt",
+    )
+    return Account(
+        account.account_id,
+        name,
+        policy,
+        routes,
+        find_reverse_path=_reverse_path_finder(account, routes),
+        trace=_trace(account) if account.trace else None,
+    )
+
+
+def _reverse_path_finder(
+    account: AccountConfig, routes: tuple[Route, ...]
+) -> Callable[[bytes], str]:
+    if all(route.recipients == ("",) for route in routes):
+        return lambda _head: ""  # nobody asks
+    if account.reverse_path == "auto":
+        return find_reverse_path
+    fixed = account.reverse_path.strip("<>")
+    return lambda _head: fixed
+
+
+def _trace(account: AccountConfig) -> Callable[[str, float], bytes]:
+    hostname = platform.node() or "localhost"
+    protocol = "POP3" if account.tls == "none" else "POP3S"
+
+    def trace(parcel: str, received_at: float) -> bytes:
+        return format_trace(
+            server=account.host,
+            hostname=hostname,
+            protocol=protocol,
+            account=account.account_id,
+            parcel=parcel,
+            received_at=received_at,
+        )
+
+    return trace
+
+
+def _pop3_settings(account: AccountConfig, scratch: Scratch) -> Pop3Settings:
+    return Pop3Settings(
+        host=account.host,
+        port=account.port,
+        tls=_tls(account),
+        user=account.user,
+        password=_password(account.password),
+        auth=account.auth,
+        pipelining=account.pipelining,
+        allow_plaintext=account.allow_plaintext,
+        scratch=scratch,
+    )
+
+
+def _destination(
+    name: str, config: DestinationConfig, token: str, steps: DurableSteps
+) -> Destination:
+    hostname = platform.node() or "localhost"
+    match config:
+        case config_model.MaildirDestination():
+            return MaildirDestination(
+                name, config.path, token=token, hostname=hostname, steps=steps
+            )
+        case config_model.SmtpDestination():
+            return SmtpDestination(name, _smtp_settings(config, hostname))
+        case config_model.LmtpDestination():
+            return LmtpDestination(name, _lmtp_settings(config, hostname))
+
+
+def _smtp_settings(config: config_model.SmtpDestination, hostname: str) -> SmtpSettings:
+    return SmtpSettings(
+        host=config.host,
+        port=config.port,
+        tls=_tls(config),
+        user=config.user,
+        password=_password(config.password) if config.password else None,
+        connections=config.connections,
+        hello=hostname,
+    )
+
+
+def _lmtp_settings(config: config_model.LmtpDestination, hostname: str) -> LmtpSettings:
+    return LmtpSettings(
+        socket=str(config.socket or ""),
+        host=config.host,
+        port=config.port,
+        connections=config.connections,
+        hello=hostname,
+    )
+
+
+def _tls(config: AccountConfig | config_model.SmtpDestination) -> TlsOptions:
+    return TlsOptions(
+        mode=config.tls,
+        ca_file=str(config.ca_file) if config.ca_file else None,
+        fingerprint=config.fingerprint,
+    )
+
+
+def _password(secret: Secret) -> Callable[[], Awaitable[str]]:
+    return partial(read_secret, secret)
