@@ -22,7 +22,7 @@ from popsync.config.table import Table, TlsMode
 from popsync.model import AccountId
 
 Mode = Literal["keep", "delete"]
-AuthMethod = Literal["auto", "user", "plain", "apop"]
+AuthMethod = Literal["auto", "plain", "user"]
 FirstRun = Literal["all", "adopt"]
 Pipelining = Literal["auto", "on", "off"]
 
@@ -75,7 +75,8 @@ class AccountConfig(Table):
     )
     auth: AuthMethod = Field(
         default="auto",
-        description="How to log in; auto takes the best that the server offers.",
+        description="How to log in: plain is AUTH PLAIN, user is USER and PASS; auto takes what the "
+        "server offers.",
         examples=["plain"],
     )
     mode: Mode = Field(

@@ -172,6 +172,8 @@ class Config:
     """Its mailstore is set."""
     limits: LimitsConfig
     log: LogConfig
+    allow_group: bool
+    """The group may read files with passwords."""
     files: tuple[Path, ...]
     """Every file that was read, the main one first."""
     include: tuple[str, ...]

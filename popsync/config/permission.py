@@ -1,26 +1,10 @@
-"""Whether a file that holds secrets may be trusted."""
+"""Whether the files that hold passwords are closed to others."""
 
-import os
 from collections.abc import Iterator
 
 from popsync.config.entry import Entry
 from popsync.config.gather import Gathered
 from popsync.config.problem import Problem
-
-_OTHERS = 0o077
-_OTHERS_BUT_GROUP_READS = 0o037
-
-
-def distrust(permissions: int, owner: int, *, allow_group: bool) -> str:
-    """Say why a file cannot be trusted with a secret; empty when it can.
-
-    ``permissions``: the low twelve bits of its mode. A file of root's is as good as our own.
-    """
-    if owner not in {0, os.geteuid()}:
-        return f"belongs to another user (id {owner})"
-    if permissions & (_OTHERS_BUT_GROUP_READS if allow_group else _OTHERS):
-        return f"can be read or changed by others (mode {permissions:04o})"
-    return ""
 
 
 def check_permissions(gathered: Gathered) -> Iterator[Problem]:
@@ -31,14 +15,11 @@ def check_permissions(gathered: Gathered) -> Iterator[Problem]:
         if source.path in told or not isinstance(entry.values.get("password"), str):
             continue
         allow_group = gathered.top.value.allow_group
-        reason = distrust(source.permissions, source.owner, allow_group=allow_group)
+        reason = source.file.distrust(allow_group=allow_group)
         if reason:
             told.add(source.path)
-            cure = f"chown it and chmod 600 {source.path}" if "belongs" in reason else ""
-            yield entry.problem(
-                f"stands in a file that {reason}; run: {cure or f'chmod 600 {source.path}'}",
-                "password",
-            )
+            cure = f"run: chmod 600 {source.path}, as its owner if that is not you"
+            yield entry.problem(f"stands in a file that {reason}; {cure}", "password")
 
 
 def _entries(gathered: Gathered) -> Iterator[Entry]:

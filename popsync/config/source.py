@@ -1,7 +1,5 @@
 """One file of the configuration: read once, parsed, every key located."""
 
-import os
-import stat
 import tomllib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from popsync.config.excerpt import Span, excerpt_of
+from popsync.config.files import FileRefused, read_regular_file
 from popsync.config.locate import Place, TomlPath, locate
 from popsync.config.problem import Problem, format_key
 from popsync.config.syntax import syntax_problem
@@ -36,8 +35,7 @@ class Source:
     """With LF line ends."""
     tables: dict[str, Any]
     places: Mapping[TomlPath, Place]
-    permissions: int
-    owner: int
+    file: FileContent
 
     secrets: Sequence[Span]
     """Values that may be secret, in order, none inside another."""
@@ -79,8 +77,11 @@ def _may_be_secret(path: TomlPath, text: str, place: Place) -> bool:
 
 def read_source(path: Path) -> Source:
     """Read and parse ``path``. Raises SourceRefused with the first thing that is wrong."""
-    octets, status = _read_regular_file(path)
-    text = _decode(path, octets)
+    try:
+        file = read_regular_file(path, max_octets=MAX_FILE_OCTETS)
+    except FileRefused as refusal:
+        raise SourceRefused(Problem(path, str(refusal))) from None
+    text = _decode(path, file.octets)
     try:
         tables = tomllib.loads(text)
         places = locate(text)
@@ -91,29 +92,7 @@ def read_source(path: Path) -> Source:
     except ValueError as error:  # a number or a date that Python cannot hold
         raise SourceRefused(Problem(path, f"is not valid TOML: {error}")) from None
     secrets = tuple(_find_secrets(text, places))
-    return Source(path, text, tables, places, stat.S_IMODE(status.st_mode), status.st_uid, secrets)
-
-
-def _read_regular_file(path: Path) -> tuple[bytes, os.stat_result]:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except (OSError, ValueError) as error:
-        raise SourceRefused(Problem(path, f"cannot be read: {_reason(error)}")) from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise SourceRefused(Problem(path, "is not a regular file"))
-        try:
-            octets = file.read(MAX_FILE_OCTETS + 1)
-        except OSError as error:
-            raise SourceRefused(Problem(path, f"cannot be read: {_reason(error)}")) from None
-    if len(octets) > MAX_FILE_OCTETS:
-        raise SourceRefused(Problem(path, "is larger than 1 MiB; split it with include"))
-    return octets, status
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+    return Source(path, text, tables, places, file, secrets)
 
 
 def _decode(path: Path, octets: bytes) -> str:
