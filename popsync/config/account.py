@@ -75,8 +75,8 @@ class AccountConfig(Table):
     )
     auth: AuthMethod = Field(
         default="auto",
-        description="How to log in: plain is AUTH PLAIN, user is USER and PASS; auto takes what the "
-        "server offers.",
+        description="How to log in: plain is AUTH PLAIN, user is USER and PASS; auto "
+        "takes what the server offers.",
         examples=["plain"],
     )
     mode: Mode = Field(
@@ -90,6 +90,7 @@ class AccountConfig(Table):
         description="Delete mode: how long a delivered message stays in the maildrop; "
         "without it, it is deleted in the same session.",
         examples=["14d"],
+        json_schema_extra={"default": "0s"},
     )
     deliver_to: TextList = Field(
         default=(),
@@ -108,12 +109,14 @@ class AccountConfig(Table):
         alias="poll_every",
         description="Time from one poll to the next.",
         examples=["5m"],
+        json_schema_extra={"default": "5m"},
     )
     max_octets: Size = Field(
         default=50 * 1024**2,
         alias="max_size",
         description="Larger messages stay on the server and are reported.",
         examples=["50MB"],
+        json_schema_extra={"default": "50MB"},
     )
     fetch_limit: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
         default=0,

@@ -18,6 +18,7 @@ MAX_LABEL_CHARACTERS = 63
 
 _WEAKER_DIGESTS = {32: "MD5", 40: "SHA-1"}
 _ADDRESS = re.compile(r"[!-;=?-~]+")
+_MAILBOX_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+=-]{0,127}")
 _HOST_WITH_PORT = re.compile(r"[^:\[\]]+:[0-9]+|\[[^\]]+\]:[0-9]+")
 
 
@@ -67,6 +68,16 @@ def check_name(name: str) -> str:
         )
     if len(name) > MAX_NAME_CHARACTERS:
         raise ValueError(f"is longer than {MAX_NAME_CHARACTERS} characters")
+    return name
+
+
+def check_mailbox_name(name: str) -> str:
+    """Refuse a mailbox's name that could not be both a login and a directory's name."""
+    if not _MAILBOX_NAME.fullmatch(name):
+        raise ValueError(
+            "may have letters, digits and _.@+=- (at most 128), and begins with a letter, a digit "
+            "or _"
+        )
     return name
 
 

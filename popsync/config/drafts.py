@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
-from popsync.config.checks import check_name
+from popsync.config.checks import check_mailbox_name, check_name
 from popsync.config.entry import Draft, Entry, draft_table
 from popsync.config.gather import Gathered
 from popsync.config.model import (
@@ -112,12 +111,13 @@ def _check_defaults(entry: Entry) -> Iterator[Problem]:
 
 
 def _check_names(gathered: Gathered) -> Iterator[Problem]:
-    for entry in chain(
-        gathered.accounts.values(),
-        gathered.destinations.values(),
-        gathered.mailboxes.values(),
+    for entries, check in (
+        (gathered.accounts, check_name),
+        (gathered.destinations, check_name),
+        (gathered.mailboxes, check_mailbox_name),
     ):
-        try:
-            check_name(entry.name)
-        except ValueError as error:
-            yield entry.problem(f"the name {error}")
+        for entry in entries.values():
+            try:
+                check(entry.name)
+            except ValueError as error:
+                yield entry.problem(f"the name {error}")

@@ -76,11 +76,13 @@ class ServerConfig(Table):
         default=ListenAddress("127.0.0.1", 2525),
         description="Address and port for SMTP.",
         examples=["127.0.0.1:2525"],
+        json_schema_extra={"default": "127.0.0.1:2525"},
     )
     pop3_listen: Listen = Field(
         default=ListenAddress("127.0.0.1", 2110),
         description="Address and port for POP3.",
         examples=["127.0.0.1:2110"],
+        json_schema_extra={"default": "127.0.0.1:2110"},
     )
     tls_cert: OptionalPath = Field(
         default=None,

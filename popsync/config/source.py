@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from popsync.config.excerpt import Span, excerpt_of
-from popsync.config.files import FileRefused, read_regular_file
+from popsync.config.files import FileContent, FileRefused, read_regular_file
 from popsync.config.locate import Place, TomlPath, locate
 from popsync.config.problem import Problem, format_key
 from popsync.config.syntax import syntax_problem
@@ -36,7 +36,6 @@ class Source:
     tables: dict[str, Any]
     places: Mapping[TomlPath, Place]
     file: FileContent
-
     secrets: Sequence[Span]
     """Values that may be secret, in order, none inside another."""
 
