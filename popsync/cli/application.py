@@ -12,7 +12,7 @@ from popsync import __version__
 from popsync.cli.exit_codes import ExitCode, exit_code_for
 from popsync.cli.lazy_group import LazyCommand, LazyGroup
 from popsync.cli.options import global_options
-from popsync.errors import PopsyncError
+from popsync.errors import ConfigError, PopsyncError
 
 COMMANDS = {
     name: LazyCommand(f"popsync.cli.commands.{name}", summary)
@@ -72,6 +72,9 @@ def run(args: Sequence[str]) -> int:
         return ExitCode.USAGE
     except click.Abort:
         return ExitCode.INTERRUPTED
+    except ConfigError as error:
+        click.echo("\n".join(error.problems), err=True)
+        return ExitCode.CONFIG
     except (PopsyncError, OSError) as error:
         click.echo(f"popsync: {error}", err=True)
         return exit_code_for(error)

@@ -4,6 +4,7 @@ from typing import Any
 
 import structlog
 
+from popsync.errors import UnexpectedError
 from popsync.poll.events import (
     Deleted,
     Delivered,
@@ -20,9 +21,13 @@ from popsync.poll.events import (
 class EventLog:
     """Writes the line that an event deserves, if it deserves one. An observer."""
 
-    def __init__(self) -> None:
-        """Log as ``set_up_logs`` has arranged it by now."""
+    def __init__(self, *, sums_up: bool = True) -> None:
+        """Log as ``set_up_logs`` has arranged it by now.
+
+        ``sums_up`` False leaves the line for a whole poll to somebody else.
+        """
         self._log = structlog.get_logger()
+        self._sums_up = sums_up
 
     def __call__(self, event: Event) -> None:
         """Write at most one line."""
@@ -43,6 +48,13 @@ class EventLog:
                 pass  # steps on the way, which a progress bar shows
 
     def _log_report(self, report: PollReport) -> None:
+        if isinstance(report.error, UnexpectedError):
+            trace = report.error.__cause__
+            self._log.error("unexpected, a bug", account=report.account, exc_info=trace)
+        if self._sums_up:
+            self._sum_up(report)
+
+    def _sum_up(self, report: PollReport) -> None:
         counts = _counts(report)
         if report.error is not None:
             error = str(report.error)

@@ -47,6 +47,7 @@ _MOST_TELLING_FIRST = (
 _CODE_OF: dict[type[BaseException], ExitCode] = {
     errors.ConfigError: ExitCode.CONFIG,
     errors.LocalProtocolError: ExitCode.INTERNAL,
+    errors.UnexpectedError: ExitCode.INTERNAL,
     errors.LedgerError: ExitCode.IO,
     errors.LedgerLocked: ExitCode.TEMPORARY,  # the other popsync will be done some time
     errors.AuthRejected: ExitCode.LOGIN,

@@ -67,11 +67,10 @@ def global_options() -> list[click.Parameter]:
     ]
 
 
-def json_option() -> Any:
-    """Give the decorator for ``--json``, which every reading command takes."""
-    return click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON document with stable keys."
-    )
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document with stable keys."
+)
+"""What every reading command takes."""
 
 
 class Command(click.Command):

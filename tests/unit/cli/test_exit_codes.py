@@ -12,6 +12,7 @@ CASES: list[tuple[BaseException, int]] = [
     (errors.ConfigError("bad"), 78),
     (RuntimeError("bug"), 70),
     (errors.LocalProtocolError("bug"), 70),
+    (errors.UnexpectedError("bug"), 70),
     (errors.LedgerUnavailable("disk full"), 74),
     (errors.LedgerCorrupt("not a database"), 74),
     (OSError(28, "No space left on device"), 74),
@@ -54,7 +55,7 @@ def test_every_error_of_popsync_has_a_code_of_sysexits() -> None:
         if issubclass(c, errors.PopsyncError) and exit_code_for(c("x")) is ExitCode.INTERNAL
     }
 
-    assert internal == {errors.LocalProtocolError}
+    assert internal == {errors.LocalProtocolError, errors.UnexpectedError}
 
 
 @pytest.mark.parametrize(("worse", "better"), list(combinations(MOST_TELLING_FIRST, 2)))

@@ -1,0 +1,114 @@
+"""``popsync held``: messages that no destination takes, and what their owner wants done."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import click
+
+from popsync.cli.configuration import load_invoked_config
+from popsync.cli.exit_codes import ExitCode
+from popsync.cli.held_text import format_held, format_held_message, held_document
+from popsync.cli.options import CommandGroup, json_option
+from popsync.cli.terminal import print_json
+from popsync.cli.words import count
+from popsync.ledger.ledger import SqliteLedger, open_ledger
+from popsync.ledger.opening import read_ledger
+from popsync.ledger.reports import HeldDelivery
+
+
+@click.group("held", cls=CommandGroup)
+def command() -> None:
+    """Look after messages that were set aside.
+
+    A message is held when a destination refuses it for good, or when it is larger than max_size.
+    It stays on the server and is never deleted there.
+    """
+
+
+@command.command("list")
+@json_option
+def list_held(*, as_json: bool) -> None:
+    """List what is held, oldest first."""
+    rows = _read_held()
+    if as_json:
+        print_json(held_document(rows))
+    else:
+        for line in format_held(rows, time.time()):
+            click.echo(line)
+
+
+@command.command("show")
+@json_option
+@click.argument("number", type=int, metavar="ID")
+def show(number: int, *, as_json: bool) -> int:
+    """Show all that is known of one held message."""
+    rows = [row for row in _read_held() if row.id == number]
+    if not rows:
+        return _complain(number, "is not held")
+    if as_json:
+        print_json(held_document(rows))
+    else:
+        for line in format_held_message(rows, time.time()):
+            click.echo(line)
+    return ExitCode.OK
+
+
+@command.command("retry")
+@click.option("--all", "everything", is_flag=True, help="Retry every held message.")
+@click.argument("numbers", type=int, nargs=-1, metavar="[ID]...")
+def retry(numbers: Sequence[int], *, everything: bool) -> int:
+    """Have messages tried again at the next poll, whatever their size."""
+    chosen = list(dict.fromkeys(row.id for row in _read_held())) if everything else numbers
+    if not chosen and not everything:
+        raise click.UsageError("Name at least one ID, or --all")
+    done = _change(chosen, SqliteLedger.retry_held)
+    if done:
+        click.echo(f"{count(len(done), 'message')} will be tried again at the next poll")
+    return _complain_about(chosen, done, "is not held")
+
+
+@command.command("drop")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.argument("numbers", type=int, nargs=-1, required=True, metavar="ID...")
+def drop(numbers: Sequence[int], *, yes: bool) -> int:
+    """Give messages up: they are not delivered, and stay on the server."""
+    if not yes:
+        question = f"Never deliver {count(len(set(numbers)), 'held message')}?"
+        click.confirm(question, abort=True, err=True)
+    done = _change(numbers, SqliteLedger.drop_held)
+    if done:
+        click.echo(f"{count(len(done), 'message')} given up; on the server nothing changes")
+    return _complain_about(numbers, done, "is not held, or a destination may still take it")
+
+
+def _read_held() -> Sequence[HeldDelivery]:
+    config = load_invoked_config()
+    with read_ledger(config.state_dir) as ledger:
+        return ledger.held()
+
+
+def _change(
+    numbers: Sequence[int], change: Callable[[SqliteLedger, int], Awaitable[bool]]
+) -> list[int]:
+    """Apply a change to each message, beside a running popsync too; give those it worked for."""
+    config = load_invoked_config()
+
+    async def change_all() -> list[int]:
+        ledger = await open_ledger(config.state_dir, beside_daemon=True)
+        try:
+            return [number for number in dict.fromkeys(numbers) if await change(ledger, number)]
+        finally:
+            await ledger.close()
+
+    return asyncio.run(change_all()) if numbers else []
+
+
+def _complain_about(numbers: Sequence[int], done: Sequence[int], what: str) -> int:
+    codes = [_complain(number, what) for number in dict.fromkeys(numbers) if number not in done]
+    return codes[0] if codes else ExitCode.OK
+
+
+def _complain(number: int, what: str) -> int:
+    click.echo(f"popsync: {number} {what}", err=True)
+    return ExitCode.USAGE

@@ -1,0 +1,77 @@
+"""Messages that were set aside, in words and as JSON."""
+
+from typing import Any
+
+from popsync.cli.held_text import format_held, format_held_message, held_document
+from popsync.ledger.reports import HeldDelivery
+from popsync.model import AccountId, UniqueId
+
+NOW = 1_000_000.0
+
+
+def held(number: int, **changes: Any) -> HeldDelivery:
+    """Make one delivery that was refused for good an hour ago."""
+    row = HeldDelivery(
+        id=number,
+        account=AccountId("jane@pop.example"),
+        unique_id=UniqueId(b"u\x1b"),
+        octets=1500,
+        first_seen=NOW - 3600,
+        destination="mta",
+        recipient="a@b",
+        reply="550 no such user",
+        attempts=2,
+        next_try=NOW + 60,
+        reason="",
+        oversize=False,
+    )
+    return row._replace(**changes)
+
+
+TOO_LARGE = held(
+    8, destination="", recipient="", reply="", reason="larger than max_size", oversize=True
+)
+
+
+def test_nothing_held_is_said_in_words() -> None:
+    """No table without rows."""
+    assert format_held([], NOW) == ["Nothing is held."]
+
+
+def test_each_delivery_has_a_line_with_its_reason() -> None:
+    """The destination's words, or why it was never retrieved."""
+    _, refused, large = format_held([held(7), TOO_LARGE], NOW)
+
+    assert " ".join(refused.split()) == (
+        "7 jane@pop.example 1 hour ago 1.5 kB mta a@b 550 no such user"
+    )
+    assert large.endswith("  -            larger than max_size")
+
+
+def test_one_message_is_shown_with_all_its_deliveries() -> None:
+    """Unique-id escaped, attempts, and when it is tried again if ever."""
+    other = held(7, recipient="c@d", attempts=1, next_try=None)
+
+    assert list(format_held_message([held(7), other], NOW)) == [
+        "Message 7",
+        "  account:     jane@pop.example",
+        "  unique-id:   u\\x1b",
+        "  size:        1.5 kB (1500 octets)",
+        "  first seen:  1 hour ago",
+        "  mta a@b:",
+        "    why:       550 no such user",
+        "    tried:     2 times",
+        "    next try:  in 1 minute",
+        "  mta c@d:",
+        "    why:       550 no such user",
+        "    tried:     1 time",
+    ]
+
+
+def test_the_document_groups_deliveries_by_message() -> None:
+    """One entry for each message; what is absent is null."""
+    document = held_document([held(7), held(7, recipient="c@d"), TOO_LARGE])
+
+    assert [(m["id"], len(m["deliveries"])) for m in document["messages"]] == [(7, 2), (8, 1)]
+    assert document["messages"][1]["deliveries"][0]["destination"] is None
+    assert document["messages"][1]["oversize"] is True
