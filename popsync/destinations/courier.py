@@ -191,8 +191,7 @@ class Courier:
         self, attempt: Attempt, recipients: tuple[str, ...], refusals: Sequence[Outcome]
     ) -> Attempt | None:
         """Send the body, commit, send the dot, hear what became of it; give the next attempt."""
-        for block in encode_blocks(read_parcel(attempt.parcel), normalise=self._dialect.normalise):
-            await self._dialogue.send(block, timeout_s=self._deadlines.block_s)
+        await self._send_body(attempt, recipients)
         following = await self._next_attempt()
         await self._batch.commit(
             Intent(attempt.parcel.message, self._destination, recipients, DeliveryState.DOT_SENT)
@@ -204,6 +203,19 @@ class Courier:
             raise failure
         self._batch.conclude([*refusals, *outcomes])
         return following
+
+    async def _send_body(self, attempt: Attempt, recipients: Sequence[str]) -> None:
+        blocks = encode_blocks(read_parcel(attempt.parcel), normalise=self._dialect.normalise)
+        try:
+            for block in blocks:
+                await self._dialogue.send(block, timeout_s=self._deadlines.block_s)
+        except StreamError as error:
+            # A server may refuse and leave in the middle. Without its word the message would
+            # be offered first again each time, and nothing behind it would ever be delivered.
+            with suppress(StreamError, RemoteProtocolError):
+                reply = check_not_closing(await self._hear(error), "the message")
+                self._batch.settle(judge_final_dot(attempt, recipients, reply))
+            raise
 
     async def _finish(
         self, attempt: Attempt, recipients: Sequence[str], rider: bytes
