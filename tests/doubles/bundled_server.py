@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from popsync.server.gate import Doorkeeper, Gate, Inner
@@ -38,7 +39,7 @@ class Bench:
     def put(self, *messages: bytes, mailbox: str = "jane") -> None:
         """Store messages."""
         for message in messages:
-            self.mailstore.store([mailbox], octets=len(message), chunks=lambda m=message: [m])
+            self.mailstore.store([mailbox], octets=len(message), chunks=partial(list, [message]))
 
     def contents(self, mailbox: str = "jane") -> list[bytes]:
         """Give what a mailbox holds."""
