@@ -17,7 +17,6 @@ from popsync.ledger.opening import (
     LOCK_NAME,
     connect_reader,
     connect_writer,
-    prepare_directory,
     prepare_file,
 )
 from popsync.ledger.reading import LedgerReader
@@ -37,7 +36,7 @@ from popsync.model import (
     UniqueId,
     UnretrievedMessage,
 )
-from popsync.storage import DurableSteps
+from popsync.storage import DurableSteps, make_directories
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -131,6 +130,10 @@ class SqliteLedger:
         """Remember what a poll came to."""
         await self._write(lambda connection: polling.note_poll(connection, account, summary))
 
+    async def staged_names(self) -> frozenset[str]:
+        """Give the names of all files that open intents of any account speak of."""
+        return await self._ask(LedgerReader.staged_names)
+
     # -- for the commands --------------------------------------------------------------------
 
     async def accounts(self) -> Sequence[AccountReport]:
@@ -203,7 +206,7 @@ def _open(
 ) -> SqliteLedger:
     path = state_dir / LEDGER_NAME
     with translated(path), ExitStack() as undo:
-        prepare_directory(state_dir, steps)
+        make_directories(state_dir, steps)
         lock = _take_lock(state_dir, beside_daemon=beside_daemon)
         if lock is not None:
             undo.callback(lock.release)

@@ -12,19 +12,11 @@ from popsync.storage import DurableSteps
 LEDGER_NAME = "ledger.sqlite3"
 LOCK_NAME = "lock"
 
-# Checking costs about a second for every few hundred MB. A larger ledger is checked only after
-# an unclean end, which leaves a write-ahead log behind.
-_ALWAYS_CHECKED_OCTETS = 64 * 1024 * 1024
+# Checking costs a second or two for each GB. A larger ledger is checked only after an unclean
+# end, which leaves a write-ahead log behind.
+_ALWAYS_CHECKED_OCTETS = 256 * 1024 * 1024
 
 _BUSY_TIMEOUT_S = 10.0
-
-
-def prepare_directory(state_dir: Path, steps: DurableSteps) -> None:
-    """Make the state directory, for its owner only, and what leads to it. Raises OSError."""
-    missing = [path for path in (state_dir, *state_dir.parents) if not path.exists()]
-    for path in reversed(missing):
-        steps.make_directory(path)
-        steps.sync_directory(path.parent)
 
 
 def prepare_file(path: Path, steps: DurableSteps) -> None:

@@ -49,32 +49,39 @@ WHERE key = ? AND digest = ? AND settled_at IS NOT NULL
 
 _INTENTS = """
 SELECT unique_id, digest, destination, delivery.state, staged_as, changed_at, recipient
-FROM delivery JOIN message ON message = message.id JOIN account ON account = account.id
+FROM delivery CROSS JOIN message ON message = message.id JOIN account ON account = account.id
 WHERE delivery.state IN ('staged', 'dot_sent') AND key = ?
 ORDER BY message.id, destination, delivery.state, staged_as, changed_at, recipient
 """
 
+_STAGED_NAMES = """
+SELECT staged_as FROM delivery WHERE state IN ('staged', 'dot_sent') AND staged_as <> ''
+"""
+
+# SQLite believes in a partial index only when its condition is repeated word for word.
 # In the order of AccountReport's fields, the fields of PollSummary in the place of last_poll.
 _ACCOUNTS = """
 SELECT key, began_at, ended_at, listed, delivered, octets, deleted, held, deferred, error,
        last_success_at, error_since, total_delivered, total_octets,
-       (SELECT count(*) FROM message WHERE account = account.id AND state = 'pending'),
-       (SELECT count(*) FROM message WHERE account = account.id AND state = 'held'),
+       (SELECT count(*) FROM message INDEXED BY message_open
+        WHERE account = account.id AND state IN ('pending', 'held') AND state = 'pending'),
+       (SELECT count(*) FROM message INDEXED BY message_open
+        WHERE account = account.id AND state IN ('pending', 'held') AND state = 'held'),
        polled_before, renumbering, lock_step
 FROM account ORDER BY key
 """
 
 # In the order of HeldDelivery's fields.
 _HELD = """
-SELECT message.id, key, unique_id, message.octets, first_seen, destination, recipient, reply, attempts,
-       delivery.next_try, reason, oversize
+SELECT message.id, key, unique_id, message.octets, first_seen, destination, recipient, reply,
+       attempts, delivery.next_try, reason, oversize
 FROM delivery JOIN message ON message = message.id JOIN account ON account = account.id
 WHERE delivery.state = 'held' AND message.state NOT IN ('gone', 'dropped')
 UNION ALL
 SELECT message.id, key, unique_id, message.octets, first_seen, '', '', '', 0,
        next_try, reason, oversize
-FROM message JOIN account ON account = account.id
-WHERE message.state = 'held' AND digest IS NULL
+FROM message INDEXED BY message_open JOIN account ON account = account.id
+WHERE message.state IN ('pending', 'held') AND message.state = 'held' AND digest IS NULL
 ORDER BY 1, 6, 7
 """
 
@@ -148,6 +155,11 @@ class LedgerReader:
                 _intent(account, same, tuple(row[-1] for row in recipients))
                 for same, recipients in groupby(rows, lambda row: row[:-1])
             )
+
+    def staged_names(self) -> frozenset[str]:
+        """Give the names of all files that open intents of any account speak of."""
+        with self._snapshot() as connection:
+            return frozenset(name for (name,) in connection.execute(_STAGED_NAMES))
 
     def accounts(self) -> Sequence[AccountReport]:
         """Give where each account stands that was ever polled, by name."""

@@ -1,8 +1,8 @@
 """Writes what became of messages and deliveries. Each function is part of one transaction."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 from popsync.errors import LedgerError
 from popsync.ledger.states import check_transition
@@ -11,6 +11,7 @@ from popsync.model import (
     DeliveryChange,
     DeliveryKey,
     DeliveryState,
+    Digest,
     SeenMessage,
     UnretrievedMessage,
 )
@@ -18,13 +19,11 @@ from popsync.model import (
 _ADD_ACCOUNT = "INSERT INTO account (key) VALUES (?) ON CONFLICT DO NOTHING"
 _ACCOUNT = "SELECT id FROM account WHERE key = ?"
 
-_FIND = "SELECT id FROM message WHERE account = ? AND unique_id = ? AND digest = ?"
+_SAME_UNIQUE_ID = "SELECT digest, id FROM message WHERE account = ? AND unique_id = ?"
 
 _SEE_AGAIN = "UPDATE message SET copies = ?, suspect = ? WHERE id = ?"
 
-_FORGET_UNRETRIEVED = """
-DELETE FROM message WHERE account = ? AND unique_id = ? AND digest IS NULL
-"""
+_FORGET = "DELETE FROM message WHERE id = ?"
 
 # A tombstone's age is another message's: delete_after must not count from it.
 _FILL_UNRETRIEVED = """
@@ -32,8 +31,7 @@ UPDATE message
 SET digest = :digest, octets = :octets, copies = :copies, suspect = :suspect,
     state = 'pending', reason = '', oversize = 0,
     first_seen = iif(state = 'gone', :now, first_seen)
-WHERE account = :account AND unique_id = :unique_id AND digest IS NULL
-RETURNING id
+WHERE id = :unretrieved
 """
 
 _NEXT_GENERATION = """
@@ -44,7 +42,6 @@ _NEXT_GENERATION = """
 _ADD_MESSAGE = f"""
 INSERT INTO message (account, unique_id, generation, digest, octets, copies, suspect, first_seen)
 VALUES (:account, :unique_id, {_NEXT_GENERATION}, :digest, :octets, :copies, :suspect, :now)
-RETURNING id
 """  # noqa: S608 - constants only
 
 _ADD_DELIVERY = """
@@ -131,7 +128,9 @@ def record(
         account: number_of_account(connection, account)
         for account in {message.message.account for message in seen}
     }
-    touched = {_see(connection, accounts, message, now=now) for message in seen}
+    touched = {
+        _see(connection, accounts[message.message.account], message, now=now) for message in seen
+    }
     touched |= {_change(connection, change, now=now) for change in changes}
     _refresh(connection, touched, now=now)
 
@@ -168,42 +167,48 @@ def drop_held(connection: sqlite3.Connection, number: int) -> bool:
     return connection.execute(_DROP, (number,)).rowcount > 0
 
 
-def _see(
+def _see(connection: sqlite3.Connection, account: int, seen: SeenMessage, *, now: float) -> int:
+    """Give the row number of a retrieved message, known or new."""
+    generations: dict[Digest | None, int] = dict(
+        connection.execute(_SAME_UNIQUE_ID, (account, seen.message.unique_id))
+    )
+    unretrieved = generations.pop(None, None)
+    known = generations.get(seen.message.digest)
+    if known is None:
+        return _add(connection, account, seen, unretrieved=unretrieved, now=now)
+    if unretrieved is not None:
+        connection.execute(_FORGET, (unretrieved,))
+    connection.execute(_SEE_AGAIN, (seen.copies, seen.suspect, known))
+    return known
+
+
+def _add(
     connection: sqlite3.Connection,
-    accounts: Mapping[AccountId, int],
+    account: int,
     seen: SeenMessage,
     *,
+    unretrieved: int | None,
     now: float,
 ) -> int:
-    """Give the row number of a retrieved message, known or new."""
-    account, unique_id, digest = seen.message
-    key = (accounts[account], unique_id, digest)
-    found = connection.execute(_FIND, key).fetchone()
-    if found is None:
-        return _add(connection, accounts[account], seen, now=now)
-    connection.execute(_FORGET_UNRETRIEVED, key[:2])
-    connection.execute(_SEE_AGAIN, (seen.copies, seen.suspect, found[0]))
-    return int(found[0])
-
-
-def _add(connection: sqlite3.Connection, account: int, seen: SeenMessage, *, now: float) -> int:
     """Add a message, in the place of its row from before it was retrieved if there is one."""
-    values: dict[str, Any] = {
+    values = {
         "account": account,
         "unique_id": seen.message.unique_id,
         "digest": seen.message.digest,
         "octets": seen.octets,
         "copies": seen.copies,
         "suspect": seen.suspect,
+        "unretrieved": unretrieved,
         "now": now,
     }
-    rows = connection.execute(_FILL_UNRETRIEVED, values).fetchall()
-    ((number,),) = rows or connection.execute(_ADD_MESSAGE, values).fetchall()
+    statement = _ADD_MESSAGE if unretrieved is None else _FILL_UNRETRIEVED
+    added = connection.execute(statement, values).lastrowid
+    number = cast("int", added) if unretrieved is None else unretrieved
     connection.executemany(
         _ADD_DELIVERY,
         [(number, destination, recipient, now) for destination, recipient in seen.deliveries],
     )
-    return int(number)
+    return number
 
 
 def _change(connection: sqlite3.Connection, change: DeliveryChange, *, now: float) -> int:

@@ -1,0 +1,202 @@
+"""One Maildir on disk, step by step. Everything blocks; OSError is passed on."""
+
+import errno
+import os
+import stat
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from enum import Enum
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from popsync.destinations.maildir_file import FileNames, base_name, form_file
+from popsync.errors import DestinationMisconfigured, DestinationUnavailable
+from popsync.model import Parcel
+from popsync.storage import DurableSteps, make_directories
+
+# So many files are open at once: written first, then synced, while the disk gathers the writes.
+# Measured: one by one is slower by a fifth, and more threads only get into each other's way.
+_SYNCED_TOGETHER = 32
+
+
+class StagedFile(NamedTuple):
+    """A file in ``tmp/``, and the parcel it holds."""
+
+    name: str
+    parcel: Parcel
+
+
+class Found(Enum):
+    """Where a staged file turns out to be after a crash."""
+
+    ARRIVED = "in new/ or cur/"
+    TAKEN = "in tmp/, and another file has its name in new/"
+    ABSENT = "nowhere, so it was moved to new/ and a reader took it, or a cleaner took it first"
+    ELSEWHERE = "nowhere, and this is not the directory it was put into"
+
+
+class MaildirFolder:
+    """``tmp/``, ``new/`` and ``cur/`` of one Maildir, and the steps between them."""
+
+    def __init__(self, path: Path, names: FileNames, *, steps: DurableSteps) -> None:
+        self.path = path
+        self._tmp = path / "tmp"
+        self._new = path / "new"
+        self._cur = path / "cur"
+        self._names = names
+        self._steps = steps
+
+    # -- the directories ---------------------------------------------------------------------
+
+    def create(self) -> None:
+        """Make what is missing, for its owner only."""
+        for directory in (self._new, self._cur, self._tmp):
+            make_directories(directory, self._steps)
+
+    def check(self) -> None:
+        """Make sure that it is a Maildir and ours to write to.
+
+        Raises DestinationMisconfigured, DestinationUnavailable, OSError.
+        """
+        devices = {self._check_directory(place) for place in (self._tmp, self._new, self._cur)}
+        if len(devices) > 1:
+            raise DestinationMisconfigured(
+                f"Maildir {self.path}: tmp, new and cur are not on one file system, so no message"
+                " can be moved between them in one step"
+            )
+
+    def _check_directory(self, place: Path) -> int:
+        """Give the device it is on."""
+        status = place.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            raise DestinationMisconfigured(
+                f"Maildir {self.path}: {place.name} is not a directory but a link or a file"
+            )
+        if os.geteuid() == 0 and status.st_uid != 0:
+            raise DestinationMisconfigured(
+                f"Maildir {self.path}: it belongs to another user (number {status.st_uid}), who"
+                " could not touch what root delivers there; run popsync as that user"
+            )
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise DestinationUnavailable(
+                f"Maildir {self.path}: {place.name} cannot be written to; give the user that"
+                " popsync runs as write access"
+            )
+        return status.st_dev
+
+    # -- delivery ----------------------------------------------------------------------------
+
+    def stage(
+        self, parcels: Sequence[Parcel], staged: list[StagedFile]
+    ) -> Sequence[tuple[Parcel, OSError]]:
+        """Write a durable file in ``tmp/`` for each parcel, adding it to ``staged`` at once.
+
+        Gives those that are too large for this file system. Raises OSError when none can be
+        written now; the caller then takes ``staged`` back.
+        """
+        inode = self._tmp.stat().st_ino
+        too_large: list[tuple[Parcel, OSError]] = []
+        for start in range(0, len(parcels), _SYNCED_TOGETHER):
+            group = parcels[start : start + _SYNCED_TOGETHER]
+            too_large += self._stage_group(group, staged, inode)
+        return too_large
+
+    def _stage_group(
+        self, parcels: Iterable[Parcel], staged: list[StagedFile], inode: int
+    ) -> Sequence[tuple[Parcel, OSError]]:
+        too_large: list[tuple[Parcel, OSError]] = []
+        descriptors: list[int] = []
+        try:
+            for parcel in parcels:
+                try:
+                    file, descriptor = self._write(parcel, inode)
+                except OSError as error:
+                    if error.errno != errno.EFBIG:
+                        raise
+                    too_large.append((parcel, error))
+                else:
+                    staged.append(file)
+                    descriptors.append(descriptor)
+            while descriptors:
+                self._steps.sync_file(descriptors.pop(0))
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return too_large
+
+    def _write(self, parcel: Parcel, inode: int) -> tuple[StagedFile, int]:
+        """Give the written file and its descriptor, which is still to be synced.
+
+        A file of the same name may be left from a try whose end is unknown, and the ledger may
+        still speak of it; so it is left alone.
+        """
+        octets, chunks = form_file(parcel)
+        for attempt in count():
+            name = self._names.make(parcel, octets=octets, inode=inode, attempt=attempt)
+            try:
+                return StagedFile(name, parcel), self._steps.write_file(self._tmp / name, chunks)
+            except FileExistsError:
+                continue
+            except OSError:
+                self.discard([name])
+                raise
+        raise AssertionError  # count() has no end
+
+    def publish(self, names: Sequence[str]) -> frozenset[str]:
+        """Move files from ``tmp/`` to ``new/``, durably; give the names that were taken there."""
+        taken = frozenset(name for name in names if not self._move(name))
+        self.sync()
+        return taken
+
+    def _move(self, name: str) -> bool:
+        target = self._new / name
+        if os.path.lexists(target):
+            return False
+        self._steps.rename(self._tmp / name, target)
+        return True
+
+    def sync(self) -> None:
+        """Make every move so far durable, ours and those of a reader."""
+        for directory in (self._new, self._cur, self._tmp):
+            self._steps.sync_directory(directory)
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Take files out of ``tmp/`` as far as that can be done; what stays has no meaning."""
+        for name in names:
+            with suppress(OSError):
+                self._steps.unlink(self._tmp / name)
+
+    # -- recovery ----------------------------------------------------------------------------
+
+    def resume(self, names: Sequence[str]) -> Mapping[str, Found]:
+        """Finish the moves that a crash left open, and say where each file is."""
+        waiting = [name for name in names if (self._tmp / name).is_file()]
+        for name in waiting:
+            self._steps.sync_path(self._tmp / name)
+        taken = self.publish(waiting)
+        found = dict.fromkeys(waiting, Found.ARRIVED) | dict.fromkeys(taken, Found.TAKEN)
+        missing = [name for name in names if name not in found]
+        return found | (self._search(missing) if missing else {})
+
+    def _search(self, names: Sequence[str]) -> Mapping[str, Found]:
+        """Say where files are that are not in ``tmp/``."""
+        visible = {
+            base_name(path.name) for place in (self._new, self._cur) for path in place.iterdir()
+        }
+        inode = self._tmp.stat().st_ino
+        found: dict[str, Found] = {}
+        for name in names:
+            absent = Found.ABSENT if self._names.belongs_to(name, inode) else Found.ELSEWHERE
+            found[name] = Found.ARRIVED if base_name(name) in visible else absent
+        return found
+
+    def sweep(self, keep: Collection[str]) -> int:
+        """Take our own files out of ``tmp/`` but those in ``keep``; give how many went."""
+        try:
+            names = [path.name for path in self._tmp.iterdir()]
+        except FileNotFoundError:
+            return 0
+        stray = [name for name in names if self._names.is_ours(name) and name not in keep]
+        self.discard(stray)
+        return len(stray)
