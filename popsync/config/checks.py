@@ -87,7 +87,9 @@ def check_host(host: str) -> str:
     if "://" in host:
         raise ValueError(f'must be the bare name, without "{host.partition("://")[0]}://"')
     if _HOST_WITH_PORT.fullmatch(host):
-        raise ValueError("must not contain the port; write it in the key port")
+        raise ValueError(
+            "must not contain the port; write it in the key port, on a line of its own"
+        )
     bare = host.removeprefix("[").removesuffix("]")
     if not _is_ip_address(bare):
         _check_labels(host.removesuffix("."))

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from popsync.config.checks import check_mailbox_name, check_name
-from popsync.config.entry import Draft, Entry, draft_table
+from popsync.config.entry import Draft, Entry, draft_table, stand_ins
 from popsync.config.gather import Gathered
 from popsync.config.model import (
     DESTINATION_TYPES,
@@ -19,13 +18,6 @@ from popsync.config.model import (
 )
 from popsync.config.problem import Problem
 from popsync.config.vocabulary import near, quote
-
-_STAND_INS: Mapping[str, Any] = {
-    "host": "stand-in.invalid",
-    "user": "stand-in",
-    "password": {"env": "STAND_IN"},
-    "mode": "keep",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +40,16 @@ class Drafts:
 def draft_all(gathered: Gathered) -> Drafts:
     """Check each table of ``gathered`` by itself."""
     accounts = {
-        name: draft_table(AccountConfig, entry, _STAND_INS)
-        for name, entry in gathered.accounts.items()
+        name: draft_table(AccountConfig, entry) for name, entry in gathered.accounts.items()
     }
     mailboxes = {
-        name: draft_table(MailboxConfig, entry, {"password": _STAND_INS["password"]})
-        for name, entry in gathered.mailboxes.items()
+        name: draft_table(MailboxConfig, entry) for name, entry in gathered.mailboxes.items()
     }
     problems: list[Problem] = []
     destinations = _draft_destinations(gathered.destinations, problems)
-    server = draft_table(ServerConfig, gathered.tables["server"], {})
-    limits = draft_table(LimitsConfig, gathered.tables["limits"], {})
-    log = draft_table(LogConfig, gathered.tables["log"], {})
+    server = draft_table(ServerConfig, gathered.tables["server"])
+    limits = draft_table(LimitsConfig, gathered.tables["limits"])
+    log = draft_table(LogConfig, gathered.tables["log"])
     for draft in (server, limits, log, *accounts.values(), *mailboxes.values()):
         problems += draft.problems
     problems += _check_defaults(gathered.tables["defaults"])
@@ -88,7 +78,7 @@ def _draft_destinations(
         if table is None:
             problems.append(_wrong_type(entry, kind))
             continue
-        drafts[name] = draft_table(table, entry, {"host": "stand-in.invalid", "path": "/"})
+        drafts[name] = draft_table(table, entry)
         problems += drafts[name].problems
     return drafts
 
@@ -106,8 +96,8 @@ def _wrong_type(entry: Entry, kind: object) -> Problem:
 
 def _check_defaults(entry: Entry) -> Iterator[Problem]:
     """Check ``[defaults]`` as an account of which any part may be missing."""
-    whole = Entry(entry.source, entry.path, {**_STAND_INS, **entry.values})
-    yield from draft_table(AccountConfig, whole, _STAND_INS).problems
+    whole = Entry(entry.source, entry.path, {**stand_ins(AccountConfig), **entry.values})
+    yield from draft_table(AccountConfig, whole).problems
 
 
 def _check_names(gathered: Gathered) -> Iterator[Problem]:

@@ -7,13 +7,20 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from popsync.config.explain import explain
+from popsync.config.explain import explain, is_misspelt
 from popsync.config.locate import TomlPath
 from popsync.config.problem import Problem
 from popsync.config.source import Source
 from popsync.config.table import Table
-from popsync.config.vocabulary import near
+from popsync.config.vocabulary import fields_of
 
+_STAND_INS: Mapping[str, object] = {
+    "host": "stand-in.invalid",
+    "user": "stand-in",
+    "password": {"env": "STAND_IN"},
+    "mode": "keep",
+    "path": "/",
+}
 _CONSEQUENCES = {"default_factory_not_called"}
 """What pydantic reports only because another key is wrong."""
 
@@ -68,12 +75,20 @@ class Draft(Generic[T_co]):
     problems: tuple[Problem, ...]
 
 
-def draft_table(table: type[T_co], entry: Entry, stand_ins: Mapping[str, object]) -> Draft[T_co]:
-    """Check each key of ``entry`` by itself.
+def stand_ins(table: type[Table]) -> dict[str, object]:
+    """Give a value for each key that ``table`` insists on.
 
-    ``stand_ins``: a value for each key that ``table`` insists on, so that the other keys can
-    still be checked against one another.
+    With them in place of what is wrong, the other keys can still be checked against one another.
     """
+    return {
+        key: _STAND_INS[key]
+        for key, field in fields_of(table).items()
+        if field.is_required() and key in _STAND_INS
+    }
+
+
+def draft_table(table: type[T_co], entry: Entry) -> Draft[T_co]:
+    """Check each key of ``entry`` by itself."""
     values = entry.merged()
     context = {"base_of": entry.base_of}
     try:
@@ -82,15 +97,14 @@ def draft_table(table: type[T_co], entry: Entry, stand_ins: Mapping[str, object]
         problems = tuple(_problems(table, entry, error))
         unsound = frozenset(str(detail["loc"][0]) for detail in error.errors(include_url=False))
     sound = {key: value for key, value in values.items() if key not in unsound}
-    return Draft(
-        entry, table.model_validate({**stand_ins, **sound}, context=context), unsound, problems
-    )
+    value = table.model_validate({**stand_ins(table), **sound}, context=context)
+    return Draft(entry, value, unsound, problems)
 
 
 def _problems(table: type[Table], entry: Entry, error: ValidationError) -> Iterator[Problem]:
     details = error.errors(include_url=False)
     strangers = [str(d["loc"][0]) for d in details if d["type"] == "extra_forbidden"]
     for detail in details:
-        misspelt = detail["type"] == "missing" and near(str(detail["loc"][0]), strangers)
+        misspelt = detail["type"] == "missing" and is_misspelt(str(detail["loc"][0]), strangers)
         if not misspelt and detail["type"] not in _CONSEQUENCES:
             yield entry.problem(explain(detail, table), *detail["loc"])

@@ -18,15 +18,21 @@ _MODE_MISSING = (
     'or mode = "delete" to delete each one there after its delivery; here or in [defaults]'
 )
 _FOREIGN_KEYS = {
-    "keep": 'write mode = "keep" or mode = "delete"',
-    "protocol": "every account is POP3; remove the line",
-    "ssl": 'write tls = "implicit", "starttls" or "none"',
-    "username": 'write user = "…"',
-    "server": 'write host = "…"',
-    "interval": 'write poll_every = "5m"',
-    "passwordeval": 'write password = { command = ["…"] }',
-    "password_command": 'write password = { command = ["…"] }',
+    "keep": ("mode", 'write mode = "keep" or mode = "delete"'),
+    "ssl": ("tls", 'write tls = "implicit", "starttls" or "none"'),
+    "username": ("user", 'write user = "…"'),
+    "server": ("host", 'write host = "…"'),
+    "interval": ("poll_every", 'write poll_every = "5m"'),
+    "passwordeval": ("password", 'write password = { command = ["…"] }'),
+    "password_command": ("password", 'write password = { command = ["…"] }'),
 }
+"""What accounts are told by in other programs: our key for it, and how to write it."""
+
+
+def is_misspelt(key: str, strangers: list[str]) -> bool:
+    """Whether one of the unknown keys ``strangers`` was probably meant to be ``key``."""
+    foreign = (_FOREIGN_KEYS[name][0] for name in strangers if name in _FOREIGN_KEYS)
+    return key in foreign or bool(near(key, strangers))
 
 
 def explain(error: ErrorDetails, table: type[Table]) -> str:
@@ -42,7 +48,7 @@ def explain(error: ErrorDetails, table: type[Table]) -> str:
 def _explain_unknown(key: str, table: type[Table]) -> str:
     known = fields_of(table)
     if key in _FOREIGN_KEYS and table is AccountConfig:
-        return f"unknown key; {_FOREIGN_KEYS[key]}"
+        return f"unknown key; {_FOREIGN_KEYS[key][1]}"
     types = [quote(name) for name, other in DESTINATION_TYPES.items() if key in fields_of(other)]
     if types and table in DESTINATION_TYPES.values():
         return f"unknown key here; only destinations of type {' or '.join(types)} have it"

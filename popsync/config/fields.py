@@ -39,7 +39,7 @@ def _path(value: object, info: ValidationInfo) -> Path:
     if isinstance(value, Path):
         return value
     if not isinstance(value, str):
-        raise ValueError("must be a path in quotes")  # noqa: TRY004 - pydantic wants a ValueError
+        raise ValueError('must be a path in quotes, such as "~/Mail"')  # noqa: TRY004 - pydantic wants a ValueError
     return expand_path(value, _base(info))
 
 

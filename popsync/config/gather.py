@@ -35,7 +35,7 @@ class Gathered:
 def gather(main: Source) -> Gathered:
     """Take apart ``main`` and all that it includes; what is wrong goes to ``problems``."""
     keys = {key: value for key, value in main.tables.items() if key not in _TABLES}
-    top = draft_table(ConfigFile, Entry(main, (), keys), {})
+    top = draft_table(ConfigFile, Entry(main, (), keys))
     base = Path(glob.escape(str(main.path.parent)))
     globs = tuple(str(base / pattern) for pattern in top.value.include)
     gathered = Gathered(top, [main], globs, problems=list(top.problems))

@@ -58,7 +58,9 @@ def _destinations_exist(account: Draft[AccountConfig], drafts: Drafts) -> Iterat
 def _names_exist(entry: Entry, names: tuple[str, ...], drafts: Drafts) -> Iterator[Problem]:
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield entry.problem(f"names {quote(name)} a second time", "deliver_to", index)
+            yield entry.problem(
+                f"names {quote(name)} a second time; remove it", "deliver_to", index
+            )
         elif name not in drafts.destination_names:
             meant = near(name, drafts.destination_names)
             advice = f'did you mean "{meant}"?' if meant else f"add [destination.{name}]"

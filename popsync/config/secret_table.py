@@ -70,7 +70,7 @@ def _check_keys(table: dict[str, object]) -> None:
         if key not in _KINDS:
             near = difflib.get_close_matches(key, _KINDS, n=1)
             advice = f'did you mean "{near[0]}"?' if near else _ADVICE
-            raise ValueError(f"has a key in its table that does not exist; {advice}")
+            raise ValueError(f"has an unknown key in its table; {advice}")
     if len(table) != 1:
         raise ValueError(f"must have exactly one source; {_ADVICE}")
 

@@ -7,7 +7,7 @@ is told once.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from popsync.config.checks import is_loopback
+from popsync.config.checks import ListenAddress, is_loopback
 from popsync.config.entry import Draft
 from popsync.config.model import (
     AccountConfig,
@@ -89,15 +89,23 @@ def _server_tls_is_whole(draft: Draft[ServerConfig]) -> Iterator[Problem]:
             yield draft.entry.problem(f"needs {other} beside it", key)
 
 
-def _server_encrypts(draft: Draft[ServerConfig]) -> Iterator[Problem]:
-    server = draft.value
-    for key, listen in (("smtp_listen", server.smtp_listen), ("pop3_listen", server.pop3_listen)):
-        if server.tls_cert is None and not is_loopback(listen.host):
-            yield draft.entry.problem(
-                "can be reached from other machines, so the server needs tls_cert and tls_key; "
-                "write them, or listen on 127.0.0.1",
-                key,
-            )
+def _smtp_listener_encrypts(draft: Draft[ServerConfig]) -> Iterator[Problem]:
+    yield from _listener_encrypts(draft, "smtp_listen", draft.value.smtp_listen)
+
+
+def _pop3_listener_encrypts(draft: Draft[ServerConfig]) -> Iterator[Problem]:
+    yield from _listener_encrypts(draft, "pop3_listen", draft.value.pop3_listen)
+
+
+def _listener_encrypts(
+    draft: Draft[ServerConfig], key: str, listen: ListenAddress
+) -> Iterator[Problem]:
+    if draft.value.tls_cert is None and not is_loopback(listen.host):
+        yield draft.entry.problem(
+            "can be reached from other machines, so the server needs tls_cert and tls_key; "
+            "write them, or listen on 127.0.0.1",
+            key,
+        )
 
 
 _Rule = Callable[[Draft[Any]], Iterator[Problem]]
@@ -116,7 +124,8 @@ _RULES: dict[type[Table], tuple[tuple[tuple[str, ...], _Rule], ...]] = {
     LmtpDestination: ((("socket", "host", "port"), _lmtp_has_one_address),),
     ServerConfig: (
         (("tls_cert", "tls_key"), _server_tls_is_whole),
-        (("tls_cert", "smtp_listen", "pop3_listen"), _server_encrypts),
+        (("tls_cert", "smtp_listen"), _smtp_listener_encrypts),
+        (("tls_cert", "pop3_listen"), _pop3_listener_encrypts),
     ),
 }
 """For each kind of table its rules, each with the keys that it looks at."""
