@@ -1,14 +1,18 @@
 """One poll of one account, top to bottom: from the listing to QUIT."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 
 from popsync.errors import (
     MaildropError,
     PopsyncError,
+    RemoteProtocolError,
     SizesDisagree,
     StreamError,
     UnexpectedError,
+    escape,
 )
 from popsync.model import (
     AccountMemory,
@@ -39,13 +43,15 @@ async def poll_once(account: Account, ports: Ports) -> PollReport:
     error: PopsyncError | None = None
     try:
         await settle_intents(account, ports)
+        purpose = _Purpose.EVERYTHING
         for _ in range(MAX_SESSIONS):
-            if not await _run_session(account, ports, tally):
+            purpose = await _run_session(account, ports, tally, purpose)
+            if purpose is _Purpose.NOTHING:
                 break
     except PopsyncError as caught:
         error = caught
     except Exception as caught:  # noqa: BLE001 - doubt keeps mail: it ends this poll, no other
-        error = UnexpectedError(f"{type(caught).__name__}: {caught}")
+        error = UnexpectedError(escape(f"{type(caught).__name__}: {caught}"))
         error.__cause__ = caught
     report = PollReport(account.name, tally.summary(ports.clock(), error), error)
     return await _close_poll(account, ports, report)
@@ -98,13 +104,26 @@ class _Tally:
         )
 
 
-async def _run_session(account: Account, ports: Ports, tally: _Tally) -> bool:
-    """Run one session; give whether another is called for in the same poll."""
+class _Purpose(Enum):
+    """What a session, or another one in the same poll, is for."""
+
+    EVERYTHING = "everything"
+    DELETIONS = "deletions"
+    """What was retrieved a moment ago and not delivered waits for the next poll."""
+    NOTHING = "nothing"
+
+
+async def _run_session(
+    account: Account, ports: Ports, tally: _Tally, purpose: _Purpose
+) -> _Purpose:
+    """Run one session; give what another one in the same poll is called for."""
     memory = await ports.ledger.memory(account.id)
     maildrop = await ports.open_maildrop(lock_step=memory.lock_step)
     try:
         listing = await maildrop.list()
         plan = plan_poll(listing, memory, account.policy, ports.clock())
+        if purpose is _Purpose.DELETIONS:
+            plan = replace(plan, retrieve=())
         tally.listed = len(listing.messages)
         _announce(account, ports, listing, plan)
         await _note_plan(account, ports, memory, plan)
@@ -115,7 +134,7 @@ async def _run_session(account: Account, ports: Ports, tally: _Tally) -> bool:
             return await _fall_back(account, ports, error)
         finally:
             tally.add(session)
-        await _close_listing(session)
+        await _close_listing(session, listing)
         return await _end_session(maildrop, session, tally)
     finally:
         await maildrop.drop()
@@ -129,7 +148,7 @@ async def _carry(maildrop: Maildrop, session: Session) -> None:
     await carry(maildrop, session)
 
 
-async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> bool:
+async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> _Purpose:
     """Delete what may be deleted and QUIT; or, when QUIT is too early, part without it.
 
     Some servers hide what was retrieved once a session ends with QUIT. So while a message was
@@ -139,23 +158,35 @@ async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> b
     account, ports = session.account, session.ports
     doomed = _doomed(session)
     if session.unsettled:
-        return bool(doomed) and not ports.stopping()
+        return _Purpose.DELETIONS if doomed and not ports.stopping() else _Purpose.NOTHING
     if doomed:
         await ports.ledger.note_deletions(account.id, [d.unique_id for d in doomed])
         agreed = await maildrop.delete(doomed)
         tally.deleted += len(agreed)
         ports.observe(Deleted(account.name, len(agreed)))
     await _quit(maildrop, account, ports, doomed)
-    return False
+    return _Purpose.NOTHING
 
 
 def _doomed(session: Session) -> list[ListedMessage]:
-    """Give what this session deletes: what the plan says, and what it has itself delivered."""
+    """Give what this session deletes: what the plan says, and what it has itself delivered.
+
+    Of rows that share a unique-id all go or none: one that stayed behind, never retrieved, would
+    pass for the one that was delivered (P1).
+    """
     policy, plan = session.account.policy, session.plan
     if not policy.deletes or policy.delete_after_s > 0 or plan.renumbered:
         return list(plan.delete)
-    unsure = session.suspect | {listed.unique_id for listed in session.unsettled}
-    return [*plan.delete, *(m for m in session.settled if m.unique_id not in unsure)]
+    settled = Counter(listed.unique_id for listed in session.settled)
+    return [
+        *plan.delete,
+        *(
+            listed
+            for listed in session.settled
+            if settled[listed.unique_id] == plan.rows[listed.unique_id]
+            and listed.unique_id not in session.suspect
+        ),
+    ]
 
 
 async def _quit(
@@ -164,18 +195,18 @@ async def _quit(
     """End the session; a QUIT that fails matters only when deletions hang on it (P3)."""
     try:
         await maildrop.quit()
-    except (MaildropError, StreamError) as error:
+    except (MaildropError, RemoteProtocolError, StreamError) as error:
         if doomed:
             raise
         ports.observe(Warned(account.name, f"the session ended without a good-bye: {error}"))
 
 
-async def _fall_back(account: Account, ports: Ports, error: SizesDisagree) -> bool:
+async def _fall_back(account: Account, ports: Ports, error: SizesDisagree) -> _Purpose:
     """Send this account back to one command at a time, for good, and try again."""
     await ports.ledger.note_lock_step(account.id)
     text = f"{error}; from now on one command at a time is sent to this server"
     ports.observe(Warned(account.name, text))
-    return True
+    return _Purpose.NOTHING if ports.stopping() else _Purpose.EVERYTHING
 
 
 # -- what the listing alone says -------------------------------------------------------------
@@ -223,12 +254,14 @@ async def _note_plan(
         await ports.ledger.close_listing(account.id, gone=(), renumbering=True)
 
 
-async def _close_listing(session: Session) -> None:
-    """Bury what the listing no longer shows, once all that it shows is dealt with."""
+async def _close_listing(session: Session, listing: Listing) -> None:
+    """Bury what a complete listing no longer shows, once all that it shows is dealt with."""
     memory, plan = session.memory, session.plan
+    if not listing.complete:
+        return
     renumbering = plan.renumbered and not session.is_whole
     gone = () if renumbering else plan.gone
-    if gone or not memory.polled_before or renumbering != memory.renumbering:
+    if gone or plan.renumbered or not memory.polled_before:
         await session.ports.ledger.close_listing(
             session.account.id, gone=gone, renumbering=renumbering
         )

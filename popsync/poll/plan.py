@@ -1,9 +1,10 @@
 """Decides, from listing, ledger and policy alone, what a session does. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from typing import NamedTuple
 
 from popsync.model import (
@@ -63,8 +64,8 @@ class PollPlan:
     """Unique-ids are being matched by digest: deliver only what is new, delete nothing."""
     stubborn: tuple[ListedMessage, ...] = ()
     """Told to be deleted again and again, and still there."""
-    repeated: frozenset[UniqueId] = field(default_factory=frozenset)
-    """Unique-ids that more than one row of the listing has."""
+    rows: Mapping[UniqueId, int] = field(default_factory=dict)
+    """How many rows of the listing have each unique-id."""
 
     @property
     def is_whole(self) -> bool:
@@ -107,7 +108,7 @@ def plan_poll(listing: Listing, memory: AccountMemory, policy: Policy, now: floa
         gone=_gone(listing, memory, rows),
         renumbered=renumbered,
         stubborn=tuple(v.listed for v in deletes if v.deletions >= STUBBORN_DELETIONS),
-        repeated=frozenset(unique_id for unique_id, count in rows.items() if count > 1),
+        rows=rows,
     )
 
 
@@ -132,12 +133,15 @@ class _Session:
     def judge(self, listed: ListedMessage) -> _Verdict:
         known = self._memory.messages.get(listed.unique_id)
         live = _live(known) if known else ()
-        if not live or self._rows[listed.unique_id] > sum(k.copies for k in live):
+        rows, copies = self._rows[listed.unique_id], sum(k.copies for k in live)
+        if not live or rows > copies:
             return self._judge_new(listed)
-        if len(live) == 1:
-            return self._judge_known(listed, live[0])
-        # Rows that share a unique-id cannot be told apart before RETR: the least settled rules.
-        return min((self._judge_known(listed, k) for k in live), key=_urgency)
+        # Rows that share a unique-id cannot be told apart before RETR: the least settled rules,
+        # and when some of them have left, only RETR tells whether the known ones stayed (P1).
+        verdict = min((self._judge_known(listed, k) for k in live), key=_urgency)
+        if rows < copies and type(verdict) is _Delete:
+            return _Retrieve(listed)
+        return verdict
 
     def _judge_new(self, listed: ListedMessage) -> _Verdict:
         if self._policy.adopts and not self._memory.polled_before:
@@ -203,8 +207,18 @@ def _urgency(verdict: _Verdict) -> int:
 def _split(
     wanted: Sequence[ListedMessage], policy: Policy
 ) -> tuple[tuple[ListedMessage, ...], list[Skip]]:
-    limit = policy.fetch_limit or len(wanted)
-    return tuple(wanted[:limit]), [Skip(listed, Reason.OVER_LIMIT) for listed in wanted[limit:]]
+    """Give what is within the limit, and skips for the rest.
+
+    Rows that share a unique-id come together and count as one: to know some of them would look
+    like knowing all.
+    """
+    if not policy.fetch_limit:
+        return tuple(wanted), []
+    within = set(islice(dict.fromkeys(m.unique_id for m in wanted), policy.fetch_limit))
+    return (
+        tuple(m for m in wanted if m.unique_id in within),
+        [Skip(m, Reason.OVER_LIMIT) for m in wanted if m.unique_id not in within],
+    )
 
 
 def _new_among(
