@@ -1,6 +1,7 @@
 """Retrieval and delivery at the same time: while one batch is made durable, the next arrives."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from popsync.errors import PopsyncError
@@ -31,17 +32,17 @@ async def carry(maildrop: Maildrop, session: Session) -> None:
     carrier = _Carrier(session)
     bursts = maildrop.retrieve(session.plan.retrieve, stopping=session.ports.stopping)
     try:
-        async with aclosing(bursts):
-            async for burst in bursts:
-                for retrieval in burst:
-                    await carrier.take(retrieval)
-    except PopsyncError:
+        try:
+            async with aclosing(bursts):
+                async for burst in bursts:
+                    await carrier.take(burst)
+        except PopsyncError:
+            await carrier.finish()
+            raise
         await carrier.finish()
-        raise
     except BaseException:
         await carrier.abandon()
         raise
-    await carrier.finish()
 
 
 class _Carrier:
@@ -52,23 +53,20 @@ class _Carrier:
         self._batch: list[RetrievedMessage] = []
         self._octets = 0
         self._delivering: asyncio.Task[None] | None = None
-        self._failed = False
 
-    async def take(self, retrieval: Retrieval) -> None:
+    async def take(self, burst: Sequence[Retrieval]) -> None:
         """Add what was retrieved to the batch; waits when two batches are full."""
-        if isinstance(retrieval, RefusedMessage):
-            await _note_refused(retrieval, self._session)
-            return
-        self._batch.append(retrieval)
-        self._octets += retrieval.content.octets
+        arrived = [r for r in burst if isinstance(r, RetrievedMessage)]
+        self._batch += arrived
+        self._octets += sum(message.content.octets for message in arrived)
+        refused = [r for r in burst if isinstance(r, RefusedMessage)]
+        if refused:
+            await _note_refused(refused, self._session)
         if len(self._batch) >= MAX_BATCH_MESSAGES or self._octets >= MAX_BATCH_OCTETS:
             await self._send_off()
 
     async def finish(self) -> None:
         """Deliver all that was taken, unless delivery has failed before."""
-        if self._failed:
-            self._discard()
-            return
         if self._batch:
             await self._send_off()
         await self._wait()
@@ -82,46 +80,45 @@ class _Carrier:
 
     async def _send_off(self) -> None:
         await self._wait()
-        batch = self._batch
+        batch, octets = self._batch, self._octets
         self._batch, self._octets = [], 0
         self._session.ports.observe(
-            Retrieved(
-                self._session.account.name,
-                messages=len(batch),
-                octets=sum(message.content.octets for message in batch),
-            )
+            Retrieved(self._session.account.name, messages=len(batch), octets=octets)
         )
         self._delivering = asyncio.create_task(deliver_batch(batch, self._session))
 
     async def _wait(self) -> None:
-        delivering, self._delivering = self._delivering, None
-        if delivering is None:
+        if self._delivering is None:
             return
         try:
-            await delivering
+            await self._delivering
         except PopsyncError:
-            self._failed = True
+            self._delivering = None
+            self._discard()
             raise
-        except asyncio.CancelledError:
-            self._delivering = delivering
-            raise
+        self._delivering = None
 
     def _discard(self) -> None:
         for message in self._batch:
             message.content.close()
-        self._batch.clear()
+        self._batch = []
 
 
-async def _note_refused(refused: RefusedMessage, session: Session) -> None:
-    """Remember a message that the server would not give; the others are not affected (P5)."""
+async def _note_refused(refused: Sequence[RefusedMessage], session: Session) -> None:
+    """Remember what the server would not give; the other messages are not affected (P5)."""
     account, ports = session.account, session.ports
-    session.refused.append(refused.listed)
-    ports.observe(Warned(account.name, str(refused.error)))
-    note = UnretrievedMessage(
-        refused.listed.unique_id,
-        refused.listed.octets,
-        MessageState.PENDING,
-        reason=str(refused.error),
-        next_try=ports.clock() + pause_after_deferral(1),
-    )
-    await ports.ledger.note_unretrieved(account.id, [note])
+    next_try = ports.clock() + pause_after_deferral(1)
+    notes = []
+    for listed, error in ((r.listed, r.error) for r in refused):
+        session.refused.append(listed)
+        ports.observe(Warned(account.name, str(error)))
+        notes.append(
+            UnretrievedMessage(
+                listed.unique_id,
+                listed.octets,
+                MessageState.PENDING,
+                reason=str(error),
+                next_try=next_try,
+            )
+        )
+    await ports.ledger.note_unretrieved(account.id, notes)
