@@ -1,30 +1,37 @@
 """One batch of retrieved messages to every destination that is still owed them."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from popsync.errors import LedgerError
+from popsync.errors import LedgerError, escape
 from popsync.model import (
     AccountMemory,
+    Content,
     DeliveryKey,
     DeliveryState,
     DeliveryStatus,
+    Digest,
     Envelope,
     ListedMessage,
     MessageKey,
+    MessageState,
     Parcel,
     RetrievedMessage,
     SeenMessage,
     UniqueId,
 )
+from popsync.poll.disposition import NEVER_TRIED
+from popsync.poll.events import Warned
 from popsync.poll.header import close_header, format_redelivery_mark, parcel_name, read_head
 from popsync.poll.journal import BatchJournal
 from popsync.poll.plan import PollPlan
 from popsync.poll.policy import Account, Route
 from popsync.poll.ports import Ports
+
+_Statuses = Mapping[DeliveryKey, DeliveryStatus]
 
 
 @dataclass(slots=True)
@@ -57,13 +64,18 @@ class Session:
 
 
 class Consignment(NamedTuple):
-    """One message, where its deliveries stood before, and what is to be delivered now."""
+    """One message, all its deliveries as they stood before, and those to be made now."""
 
     key: MessageKey
-    message: RetrievedMessage
-    before: Mapping[DeliveryKey, DeliveryStatus]
+    rows: Sequence[RetrievedMessage]
+    """Every row of the listing that brought it: identical copies may share a unique-id."""
+    statuses: Mapping[DeliveryKey, DeliveryStatus]
     owed: tuple[DeliveryKey, ...]
-    is_new: bool
+
+    @property
+    def content(self) -> Content:
+        """The message itself, from the first of its rows."""
+        return self.rows[0].content
 
 
 async def deliver_batch(messages: Sequence[RetrievedMessage], session: Session) -> None:
@@ -77,7 +89,7 @@ async def deliver_batch(messages: Sequence[RetrievedMessage], session: Session) 
         journal = _open_journal(consignments, session)
         try:
             await _send(consignments, journal, session)
-            await journal.write_rest()
+            await journal.remember([c.key for c in consignments if not c.owed])
         finally:
             _settle(consignments, journal, session)
     finally:
@@ -91,55 +103,82 @@ async def deliver_batch(messages: Sequence[RetrievedMessage], session: Session) 
 async def _consign(
     messages: Sequence[RetrievedMessage], session: Session
 ) -> tuple[Consignment, ...]:
-    keys = [MessageKey(session.account.id, m.listed.unique_id, m.content.digest) for m in messages]
-    known = await _known(keys, session)
-    matched = await _match_renumbered(keys, session)
+    rows: dict[MessageKey, list[RetrievedMessage]] = defaultdict(list)
+    for message in messages:
+        key = MessageKey(session.account.id, message.listed.unique_id, message.content.digest)
+        rows[key].append(message)
+    known = await _known(rows.keys(), session)
+    known |= await _match_renumbered(rows.keys() - known.keys(), session)
+    session.copies.update({key: len(same) for key, same in rows.items()})
     now = session.ports.clock()
+    routes = session.account.routes
     consignments = []
-    for key, message in zip(keys, messages, strict=True):
-        session.copies[key] += 1
-        is_first = session.copies[key] == 1
-        before = known.get(key)
-        is_new = before is None and is_first and key.digest not in matched
-        owed = _every_delivery(key, session.account.routes) if is_new else ()
-        if before and is_first:
-            owed = _due_deliveries(before, session.account.routes, now)
-        consignments.append(Consignment(key, message, before or {}, owed, is_new))
+    for key, same in rows.items():
+        statuses = known[key] if key in known else _every_delivery(key, routes)
+        owed = _due_deliveries(statuses, routes, now)
+        consignments.append(Consignment(key, same, statuses, owed))
     return tuple(consignments)
 
 
-async def _known(
-    keys: Sequence[MessageKey], session: Session
-) -> Mapping[MessageKey, Mapping[DeliveryKey, DeliveryStatus]]:
+async def _known(keys: Collection[MessageKey], session: Session) -> dict[MessageKey, _Statuses]:
     """Ask the ledger of those messages that it can know; most are new."""
-    asked = [key for key in keys if key.unique_id in session.memory.messages]
-    return await session.ports.ledger.deliveries(asked) if asked else {}
+    memory = session.memory.messages
+    asked = [key for key in keys if key.unique_id in memory or key in session.copies]
+    return dict(await session.ports.ledger.deliveries(asked)) if asked else {}
 
 
-async def _match_renumbered(keys: Sequence[MessageKey], session: Session) -> frozenset[bytes]:
-    """Give the digests that need no delivery: known messages under a new unique-id."""
+async def _match_renumbered(
+    keys: Collection[MessageKey], session: Session
+) -> dict[MessageKey, _Statuses]:
+    """Give what messages still owe that are known under another unique-id: mostly nothing."""
     if not session.plan.renumbered:
-        return frozenset()
-    digests = [key.digest for key in keys if key.unique_id not in session.memory.messages]
-    return await session.ports.ledger.known_digests(session.account.id, digests)
+        return {}
+    account, ledger, memory = session.account.id, session.ports.ledger, session.memory.messages
+    renamed = [key for key in keys if key.unique_id not in memory]
+    settled = await ledger.known_digests(account, [key.digest for key in renamed])
+    former = _unfinished_by_digest(session)
+    unfinished = {key: former[key.digest] for key in renamed if key.digest in former}
+    statuses = await ledger.deliveries(list(unfinished.values()))
+    matched: dict[MessageKey, _Statuses] = {
+        key: _carry_over(statuses[before], key) for key, before in unfinished.items()
+    }
+    return matched | {key: {} for key in renamed if key.digest in settled}
 
 
-def _every_delivery(key: MessageKey, routes: Sequence[Route]) -> tuple[DeliveryKey, ...]:
-    return tuple(
-        DeliveryKey(key, route.destination, recipient)
+def _unfinished_by_digest(session: Session) -> dict[Digest, MessageKey]:
+    """Give the messages that some destination has perhaps, and others have not."""
+    return {
+        known.digest: MessageKey(session.account.id, unique_id, known.digest)
+        for unique_id, generations in session.memory.messages.items()
+        for known in generations
+        if known.digest and known.state in {MessageState.PENDING, MessageState.HELD}
+    }
+
+
+def _carry_over(statuses: _Statuses, key: MessageKey) -> _Statuses:
+    return {
+        delivery._replace(message=key): status
+        for delivery, status in statuses.items()
+        if status.state is not DeliveryState.DELIVERED
+    }
+
+
+def _every_delivery(key: MessageKey, routes: Sequence[Route]) -> _Statuses:
+    return {
+        DeliveryKey(key, route.destination, recipient): NEVER_TRIED
         for route in routes
         for recipient in route.recipients
-    )
+    }
 
 
 def _due_deliveries(
-    before: Mapping[DeliveryKey, DeliveryStatus], routes: Sequence[Route], now: float
+    statuses: _Statuses, routes: Sequence[Route], now: float
 ) -> tuple[DeliveryKey, ...]:
     """Give what is not delivered yet, may be tried now, and has a destination to go to."""
     configured = {route.destination for route in routes}
     return tuple(
         delivery
-        for delivery, status in before.items()
+        for delivery, status in statuses.items()
         if delivery.destination in configured and _is_due(status, now)
     )
 
@@ -158,25 +197,22 @@ def _is_due(status: DeliveryStatus, now: float) -> bool:
 
 
 def _open_journal(consignments: Sequence[Consignment], session: Session) -> BatchJournal:
-    statuses = {key: status for c in consignments for key, status in c.before.items()}
     return BatchJournal(
         session.ports,
         account=session.account.name,
         seen={c.key: _seen(c, session) for c in consignments},
-        statuses=statuses,
-        contents={c.key: c.message.content for c in consignments},
+        statuses={key: status for c in consignments for key, status in c.statuses.items()},
+        contents={c.key: c.content for c in consignments},
     )
 
 
 def _seen(consignment: Consignment, session: Session) -> SeenMessage:
     return SeenMessage(
         consignment.key,
-        octets=consignment.message.content.octets,
+        octets=consignment.content.octets,
         copies=session.copies[consignment.key],
-        suspect=bool(consignment.message.suspect),
-        deliveries=tuple((d.destination, d.recipient) for d in consignment.owed)
-        if consignment.is_new
-        else (),
+        suspect=any(row.suspect for row in consignment.rows),
+        deliveries=tuple((d.destination, d.recipient) for d in consignment.statuses),
     )
 
 
@@ -200,9 +236,8 @@ def _pack(consignment: Consignment, destination: str, session: Session) -> Parce
     owed = [key for key in consignment.owed if key.destination == destination]
     if not owed:
         return None
-    statuses = [consignment.before[key] for key in owed if key in consignment.before]
-    doubts = max((status.doubts for status in statuses), default=0)
-    content = consignment.message.content
+    doubts = max(consignment.statuses[key].doubts for key in owed)
+    content = consignment.content
     head = read_head(content.chunks())
     now = session.ports.clock()
     name = parcel_name(consignment.key)
@@ -224,25 +259,28 @@ def _pack(consignment: Consignment, destination: str, session: Session) -> Parce
 
 
 def _settle(consignments: Sequence[Consignment], journal: BatchJournal, session: Session) -> None:
-    # Of identical copies only the first is consigned, so they share its fate by key.
-    left = {
-        c.key
-        for c in consignments
-        if not journal.received.issuperset(c.owed) or _has_undelivered(c, journal)
-    }
-    for c in consignments:
-        if c.message.suspect:
-            session.suspect.add(c.key.unique_id)
-        (session.unsettled if c.key in left else session.settled).append(c.message.listed)
-        if c.owed and c.key not in left:
+    for consignment in consignments:
+        is_settled = _is_settled(consignment, journal)
+        rows = [row.listed for row in consignment.rows]
+        (session.settled if is_settled else session.unsettled).extend(rows)
+        if is_settled and consignment.owed:
             session.delivered += 1
-            session.octets += c.message.content.octets
+            session.octets += consignment.content.octets
+        _note_suspect(consignment, session)
     session.held += len(journal.held)
     session.deferred += len(journal.deferred - journal.held)
 
 
-def _has_undelivered(consignment: Consignment, journal: BatchJournal) -> bool:
-    return any(
-        status.state is not DeliveryState.DELIVERED and key not in journal.received
-        for key, status in consignment.before.items()
+def _is_settled(consignment: Consignment, journal: BatchJournal) -> bool:
+    return all(
+        status.state is DeliveryState.DELIVERED or key in journal.received
+        for key, status in consignment.statuses.items()
     )
+
+
+def _note_suspect(consignment: Consignment, session: Session) -> None:
+    for row in consignment.rows:
+        if row.suspect:
+            session.suspect.add(row.listed.unique_id)
+            text = f"message {escape(row.listed.unique_id)} stays on the server: {row.suspect}"
+            session.ports.observe(Warned(session.account.name, text))

@@ -52,19 +52,24 @@ class BatchJournal:
         now = self._ports.clock()
         outcomes = [change_after_outcome(o, self._status(o.delivery), now) for o in settled]
         changes = [*outcomes, *self._changes_after(intents)]
-        touched = {change.delivery.message for change in changes} & self._unwritten.keys()
-        await self._ports.ledger.record([self._unwritten[key] for key in touched], changes)
-        for key in touched:
-            self._unwritten.pop(key, None)
+        await self._write([change.delivery.message for change in changes], changes)
         for outcome, change in zip(settled, outcomes, strict=True):
             self._announce(outcome, change)
 
-    async def write_rest(self) -> None:
-        """Remember the messages that are owed nothing: matched, or delivered before."""
-        rest = [seen for seen in self._unwritten.values() if not seen.deliveries]
-        self._unwritten.clear()
-        if rest:
-            await self._ports.ledger.record(rest, [])
+    async def remember(self, messages: Sequence[MessageKey]) -> None:
+        """Write messages that are owed nothing now: matched, delivered before, not due."""
+        if messages:
+            await self._write(messages, [])
+
+    async def _write(
+        self, messages: Sequence[MessageKey], changes: Sequence[DeliveryChange]
+    ) -> None:
+        # Taken off only once durable: two destinations may both be first with a message, and
+        # either of them may fail; to tell the ledger twice does no harm.
+        first = [key for key in dict.fromkeys(messages) if key in self._unwritten]
+        await self._ports.ledger.record([self._unwritten[key] for key in first], changes)
+        for key in first:
+            self._unwritten.pop(key, None)
 
     def _changes_after(self, intents: Sequence[Intent]) -> list[DeliveryChange]:
         return [
