@@ -17,13 +17,12 @@ _MESSAGE_ID = re.compile(
     rb"(?:^|\n)message-id[ \t]*:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE
 )
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
-_HEADER_END = re.compile(rb"\r?\n\r?\n")
 
 
 def read_head(chunks: Iterator[bytes]) -> bytes:
     """Give the first octets of a message, enough to hold any sane header."""
     head = next(chunks, b"")
-    while len(head) < MAX_HEADER_OCTETS and not _HEADER_END.search(head):
+    while len(head) < MAX_HEADER_OCTETS and _find_body(head) < 0:
         more = next(chunks, b"")
         if not more:
             break
@@ -31,10 +30,18 @@ def read_head(chunks: Iterator[bytes]) -> bytes:
     return head[:MAX_HEADER_OCTETS]
 
 
+def _find_body(head: bytes) -> int:
+    """Give where the empty line ends the header, or -1."""
+    if head.startswith((b"\r\n", b"\n")):
+        return 0
+    ends = [end for end in (head.find(b"\n\r\n"), head.find(b"\n\n")) if end >= 0]
+    return min(ends, default=-1)
+
+
 def find_message_id(head: bytes) -> bytes:
     """Give the first Message-ID's value as it stands, or nothing."""
-    end = _HEADER_END.search(head)
-    found = _MESSAGE_ID.search(head, 0, end.end() if end else len(head))
+    body = _find_body(head)
+    found = _MESSAGE_ID.search(head, 0, len(head) if body < 0 else body + 1)
     return found[1].strip() if found else b""
 
 
