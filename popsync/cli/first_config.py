@@ -49,8 +49,8 @@ def guess_host(address: str) -> str:
 
 
 def choose_account_name(answers: Answers) -> str:
-    """Give the first part of the domain, as ``gmx`` for jane@gmx.net, in letters fit for a key."""
-    domain = answers.address.rpartition("@")[2] if "@" in answers.address else answers.host
+    """Give ``gmx`` for jane@gmx.net, ``jane`` for jane alone, in letters that need no quotes."""
+    domain = answers.address.rpartition("@")[2]
     return _NOT_FOR_NAMES.sub("-", domain.partition(".")[0].lower()).strip("-") or "mail"
 
 

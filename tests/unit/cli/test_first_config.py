@@ -80,9 +80,9 @@ def test_tls_is_left_out_on_this_machine_alone(host: str, port: int | None, tls:
 
 @pytest.mark.parametrize(
     ("address", "name"),
-    [("jane@gmx.net", "gmx"), ("jane@Büro.example", "b-ro"), ("jane", "pop"), ("j@.", "mail")],
+    [("jane@gmx.net", "gmx"), ("jane@Büro.example", "b-ro"), ("Jane", "jane"), ("j@.", "mail")],
 )
-def test_the_account_is_named_after_the_domain(address: str, name: str) -> None:
+def test_the_account_is_named_after_the_domain_or_the_user(address: str, name: str) -> None:
     """In letters that need no quotes in TOML."""
     assert choose_account_name(replace(ANSWERS, address=address)) == name
 

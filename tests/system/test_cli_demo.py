@@ -1,0 +1,33 @@
+"""``popsync demo`` as a process."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.system.commands import popsync
+
+
+def test_it_proves_itself_and_leaves_nothing(tmp_path: Path) -> None:
+    """No configuration, an end by itself, every claim kept, nothing left behind."""
+    done = popsync("demo", "--messages", "20", env={"TMPDIR": str(tmp_path)})
+
+    assert (done.returncode, done.stderr) == (0, "")
+    claims = done.stdout.partition("\n\n")[2].splitlines()
+    assert [line.split()[0] for line in claims] == ["ok"] * 6
+    assert "60 messages in, 60 out: each exactly once" in claims[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_kept_on_request(tmp_path: Path) -> None:
+    """With --keep everything stays, and it says where; the configuration there works."""
+    done = popsync("demo", "--messages", "3", "--keep", env={"TMPDIR": str(tmp_path)})
+
+    (kept,) = tmp_path.iterdir()
+    assert f"Everything is in {kept}" in done.stdout
+    assert popsync("-c", kept / "popsync.toml", "check").returncode == 0
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many"])
+def test_a_senseless_number_is_refused(number: str) -> None:
+    """A usage error, before anything starts."""
+    assert popsync("demo", "--messages", number).returncode == 64

@@ -1,0 +1,95 @@
+"""``popsync init`` as a process, its answers from a pipe."""
+
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.system.commands import popsync, serving
+
+ANSWERS = ("jane@gmx.net", "", "", "command", "echo secret", "keep", "")
+NO_CHECK = "n"
+
+
+def lines(*answers: str) -> str:
+    """Give answers as they are typed."""
+    return "".join(f"{answer}\n" for answer in answers)
+
+
+def test_it_writes_a_private_file_that_passes_check(tmp_path: Path) -> None:
+    """Where -c says, with mode 0600, defaults taken for empty answers."""
+    path = tmp_path / "new" / "popsync.toml"
+
+    done = popsync("init", "-c", path, answers=lines(*ANSWERS, NO_CHECK))
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Wrote {path}\n")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    gmx = tomllib.loads(path.read_text())["account"]["gmx"]
+    assert (gmx["host"], gmx["user"], gmx["mode"]) == ("pop.gmx.net", "jane@gmx.net", "keep")
+    assert popsync("check", "-c", path).returncode == 0
+
+
+def test_without_a_name_it_goes_where_every_command_looks(tmp_path: Path) -> None:
+    """$XDG_CONFIG_HOME/popsync/popsync.toml."""
+    env = {"XDG_CONFIG_HOME": str(tmp_path)}
+
+    done = popsync("init", answers=lines(*ANSWERS, NO_CHECK), env=env)
+
+    assert done.returncode == 0
+    assert (tmp_path / "popsync" / "popsync.toml").exists()
+    assert popsync("check", env=env).returncode == 0
+
+
+def test_an_existing_file_is_never_touched(tmp_path: Path) -> None:
+    """It asks nothing and says which file is in the way."""
+    path = tmp_path / "popsync.toml"
+    path.write_text("mine")
+
+    done = popsync("init", "-c", path, answers=lines(*ANSWERS))
+
+    assert (done.returncode, done.stdout, path.read_text()) == (74, "", "mine")
+    assert str(path) in done.stderr
+    assert "address" not in done.stderr
+
+
+@pytest.mark.parametrize("given", range(len(ANSWERS)))
+def test_the_end_of_input_leaves_nothing_behind(tmp_path: Path, given: int) -> None:
+    """Whichever question is not answered, no file exists afterwards."""
+    path = tmp_path / "popsync.toml"
+
+    done = popsync("init", "-c", path, answers=lines(*ANSWERS[:given]))
+
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_cannot_be_used_is_asked_for_again(tmp_path: Path) -> None:
+    """With the reason; and a password never comes back on the screen."""
+    path = tmp_path / "popsync.toml"
+    answers = (
+        *("jane@gmx.net", "pop3://x", "pop.gmx.net:0", "pop.gmx.net", ""),
+        *("literal", "hunter2\x07", "hunter2", "sideways", "delete", "", NO_CHECK),
+    )
+
+    done = popsync("init", "-c", path, answers=lines(*answers))
+
+    assert done.returncode == 0, done.stderr
+    assert "must be the bare name" in done.stderr
+    assert "no port" in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
+    assert tomllib.loads(path.read_text())["account"]["gmx"]["password"] == "hunter2"
+
+
+def test_the_login_is_tried_when_wanted(tmp_path: Path) -> None:
+    """With a server that is there, it ends with what check --login says."""
+    path = tmp_path / "popsync.toml"
+    with serving(tmp_path, "jane") as served:
+        port = served.pop3_port
+        answers = ("jane", f"127.0.0.1:{port}", "", "literal", "jane", "keep", str(tmp_path / "M"))
+        done = popsync("init", "-c", path, answers=lines(*answers, "y"))
+
+    assert done.returncode == 0, done.stderr
+    assert "account jane: 0 messages" in done.stdout
