@@ -3,7 +3,7 @@
 import asyncio
 
 from popsync.config.model import Config
-from popsync.config.read_secret import read_secret
+from popsync.config.secrets import read_secret
 from popsync.server.settings import HostPort, MailboxSettings, ServerSettings
 
 
@@ -14,7 +14,10 @@ async def build_server_settings(config: Config) -> ServerSettings:
     """
     server = config.server
     passwords = await asyncio.gather(
-        *(read_secret(mailbox.password) for mailbox in server.mailbox.values())
+        *(
+            read_secret(mailbox.password, allow_group=config.allow_group)
+            for mailbox in server.mailbox.values()
+        )
     )
     return ServerSettings(
         hostname=server.hostname,
