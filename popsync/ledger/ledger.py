@@ -74,8 +74,8 @@ class SqliteLedger:
 
     async def deliveries(
         self, messages: Sequence[MessageKey]
-    ) -> Mapping[DeliveryKey, DeliveryStatus]:
-        """Give every delivery of those of ``messages`` that are known."""
+    ) -> Mapping[MessageKey, Mapping[DeliveryKey, DeliveryStatus]]:
+        """Give an entry for each of ``messages`` that is known, empty when none was ever owed."""
         return await self._ask(lambda reader: reader.deliveries(messages))
 
     async def known_digests(
@@ -95,6 +95,13 @@ class SqliteLedger:
         """
         now = self._clock()
         await self._write(lambda connection: recording.record(connection, seen, changes, now=now))
+
+    async def hold_unroutable(self, account: AccountId, routable: frozenset[str]) -> int:
+        """Hold what is owed to destinations that are not in ``routable``; give how many."""
+        now = self._clock()
+        return await self._write(
+            lambda connection: recording.hold_unroutable(connection, account, routable, now=now)
+        )
 
     async def note_unretrieved(
         self, account: AccountId, messages: Sequence[UnretrievedMessage]

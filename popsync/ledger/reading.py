@@ -36,10 +36,13 @@ SELECT unique_id, digest, state, copies, first_seen, settled_at, next_try, suspe
 FROM message WHERE account = ? ORDER BY generation
 """
 
-_DELIVERIES = """
-SELECT destination, recipient, delivery.state, attempts, delivery.next_try
-FROM account JOIN message ON account = account.id JOIN delivery ON message = message.id
+_MESSAGE = """
+SELECT message.id FROM account JOIN message ON account = account.id
 WHERE key = ? AND unique_id = ? AND digest = ?
+"""
+
+_DELIVERIES = """
+SELECT destination, recipient, state, attempts, next_try, doubts FROM delivery WHERE message = ?
 """
 
 _SETTLED_DIGEST = """
@@ -125,17 +128,16 @@ class LedgerReader:
                 lock_step=bool(lock_step),
             )
 
-    def deliveries(self, messages: Sequence[MessageKey]) -> Mapping[DeliveryKey, DeliveryStatus]:
-        """Give every delivery of those of ``messages`` that are known."""
+    def deliveries(
+        self, messages: Sequence[MessageKey]
+    ) -> Mapping[MessageKey, Mapping[DeliveryKey, DeliveryStatus]]:
+        """Give an entry for each of ``messages`` that is known, empty when none was ever owed."""
         with self._snapshot() as connection:
+            numbers = {m: connection.execute(_MESSAGE, m).fetchone() for m in messages}
             return {
-                DeliveryKey(message, destination, recipient): DeliveryStatus(
-                    DeliveryState(state), attempts, next_try
-                )
-                for message in messages
-                for destination, recipient, state, attempts, next_try in connection.execute(
-                    _DELIVERIES, message
-                )
+                message: _read_deliveries(connection, message, row[0])
+                for message, row in numbers.items()
+                if row is not None
             }
 
     def known_digests(self, account: AccountId, digests: Sequence[Digest]) -> frozenset[Digest]:
@@ -212,6 +214,15 @@ def _read_known(
         earlier = known.get(unique_id)
         known[unique_id] = (message,) if earlier is None else (*earlier, message)
     return known
+
+
+def _read_deliveries(
+    connection: sqlite3.Connection, message: MessageKey, number: int
+) -> Mapping[DeliveryKey, DeliveryStatus]:
+    return {
+        DeliveryKey(message, destination, recipient): DeliveryStatus(DeliveryState(state), *rest)
+        for destination, recipient, state, *rest in connection.execute(_DELIVERIES, (number,))
+    }
 
 
 def _intent(account: AccountId, row: tuple[Any, ...], recipients: tuple[str, ...]) -> Intent:

@@ -1,7 +1,8 @@
 """Writes what became of messages and deliveries. Each function is part of one transaction."""
 
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
 from popsync.errors import LedgerError
@@ -56,7 +57,7 @@ WHERE key = ? AND unique_id = ? AND digest = ? AND destination = ? AND recipient
 
 _CHANGE_DELIVERY = """
 UPDATE delivery
-SET state = ?, reply = ?, attempts = ?, next_try = ?, staged_as = ?, changed_at = ?
+SET state = ?, reply = ?, attempts = ?, next_try = ?, doubts = ?, staged_as = ?, changed_at = ?
 WHERE message = ? AND destination = ? AND recipient = ?
 """
 
@@ -99,6 +100,20 @@ WHERE message = ? AND state = 'held'
 _RETRY_UNRETRIEVED = """
 UPDATE message SET state = 'pending', next_try = NULL, oversize = 0
 WHERE id = ? AND state = 'held' AND digest IS NULL
+"""
+
+_UNROUTABLE = """
+SELECT message.id, destination, recipient
+FROM account JOIN message ON account = account.id JOIN delivery ON message = message.id
+WHERE key = :account AND message.state = 'pending'
+  AND delivery.state NOT IN ('delivered', 'held')
+  AND destination NOT IN (SELECT value FROM json_each(:routable))
+"""
+
+_HOLD_UNROUTABLE = """
+UPDATE delivery SET state = 'held', next_try = NULL, changed_at = ?,
+    reply = 'destination ' || destination || ' is no longer configured for this account'
+WHERE message = ? AND destination = ? AND recipient = ?
 """
 
 _DROP = "UPDATE message SET state = 'dropped', next_try = NULL WHERE id = ? AND state = 'held'"
@@ -162,6 +177,21 @@ def retry_held(connection: sqlite3.Connection, number: int, *, now: float) -> bo
     return deliveries + messages > 0
 
 
+def hold_unroutable(
+    connection: sqlite3.Connection,
+    account: AccountId,
+    routable: Collection[str],
+    *,
+    now: float,
+) -> int:
+    """Hold what is owed to destinations that are not in ``routable``; give how many."""
+    names = {"account": account, "routable": json.dumps(sorted(routable))}
+    unroutable = connection.execute(_UNROUTABLE, names).fetchall()
+    connection.executemany(_HOLD_UNROUTABLE, [(now, *delivery) for delivery in unroutable])
+    _refresh(connection, {message for message, _, _ in unroutable}, now=now)
+    return len(unroutable)
+
+
 def drop_held(connection: sqlite3.Connection, number: int) -> bool:
     """Give a held message up for good; False when it is not held, or not by every destination."""
     return connection.execute(_DROP, (number,)).rowcount > 0
@@ -222,6 +252,7 @@ def _change(connection: sqlite3.Connection, change: DeliveryChange, *, now: floa
             change.reply,
             change.attempts,
             change.next_try,
+            change.doubts,
             change.staged_as,
             now,
             number,

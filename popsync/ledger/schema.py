@@ -73,6 +73,7 @@ CREATE TABLE delivery (
     reply TEXT NOT NULL DEFAULT '',
     attempts INTEGER NOT NULL DEFAULT 0,
     next_try REAL,
+    doubts INTEGER NOT NULL DEFAULT 0,
     staged_as TEXT NOT NULL DEFAULT '',
     changed_at REAL NOT NULL,
     PRIMARY KEY (message, destination, recipient)
