@@ -4,6 +4,7 @@ import platform
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from popsync.agent.agent import Agent, AgentAccount
@@ -11,20 +12,20 @@ from popsync.agent.limits import ConnectionLimits
 from popsync.config import model as config_model
 from popsync.config.account import AccountConfig
 from popsync.config.model import Config, DestinationConfig
-from popsync.config.read_secret import read_secret
-from popsync.config.secrets import Secret
+from popsync.config.secrets import Secret, read_secret
 from popsync.destinations.lmtp import LmtpDestination, LmtpSettings
 from popsync.destinations.maildir import MaildirDestination
 from popsync.destinations.smtp import SmtpDestination, SmtpSettings
 from popsync.ledger import SqliteLedger, open_ledger
-from popsync.maildrop import Pop3Settings, connect_maildrop
+from popsync.maildrop.opening import connect_maildrop
+from popsync.maildrop.settings import Pop3Settings
 from popsync.net.tls import TlsOptions
 from popsync.poll.events import Observer
 from popsync.poll.header import format_trace
 from popsync.poll.policy import Account, Policy, Route
 from popsync.poll.ports import Clock, Ports
 from popsync.storage import DurableSteps, Scratch
-from popsync.wire.smtp import find_reverse_path
+from popsync.wire.smtp.reverse_path import find_reverse_path
 
 Destination = MaildirDestination | SmtpDestination | LmtpDestination
 
@@ -52,9 +53,11 @@ async def open_agent(
             for name, destination in config.destinations.items()
         }
         for destination in destinations.values():
-            stack.push_async_callback(destination.close)
+            if not isinstance(destination, MaildirDestination):
+                stack.push_async_callback(destination.close)
         await _sweep(destinations, ledger)
-        world = _World(config, ledger, destinations, observe, stopping, clock)
+        scratch = Scratch(config.state_dir)
+        world = _World(config, ledger, destinations, observe, stopping, clock, scratch)
         yield Agent(
             {name: world.account(name, account) for name, account in config.accounts.items()},
             destinations,
@@ -73,37 +76,29 @@ async def _sweep(destinations: Mapping[str, Destination], ledger: SqliteLedger) 
             await destination.sweep(staged)
 
 
+@dataclass(frozen=True, slots=True)
 class _World:
     """What all accounts of one agent share."""
 
-    def __init__(
-        self,
-        config: Config,
-        ledger: SqliteLedger,
-        destinations: Mapping[str, Destination],
-        observe: Observer,
-        stopping: Callable[[], bool],
-        clock: Clock,
-    ) -> None:
-        self._config = config
-        self._ledger = ledger
-        self._destinations = destinations
-        self._observe = observe
-        self._stopping = stopping
-        self._clock = clock
-        self._scratch = Scratch(config.state_dir)
+    config: Config
+    ledger: SqliteLedger
+    destinations: Mapping[str, Destination]
+    observe: Observer
+    stopping: Callable[[], bool]
+    clock: Clock
+    scratch: Scratch
 
     def account(self, name: str, account: AccountConfig) -> AgentAccount:
         """Bind one account to everything its polls touch."""
         ports = Ports(
-            open_maildrop=partial(connect_maildrop, _pop3_settings(account, self._scratch)),
-            destinations={name: self._destinations[name] for name in account.deliver_to},
-            ledger=self._ledger,
-            clock=self._clock,
-            observe=self._observe,
-            stopping=self._stopping,
+            open_maildrop=partial(connect_maildrop, _pop3_settings(account, self.scratch)),
+            destinations={name: self.destinations[name] for name in account.deliver_to},
+            ledger=self.ledger,
+            clock=self.clock,
+            observe=self.observe,
+            stopping=self.stopping,
         )
-        return AgentAccount(_account(name, account, self._config), ports, account.host)
+        return AgentAccount(_account(name, account, self.config), ports, account.host)
 
 
 # -- configuration into each room's own terms ------------------------------------------------
