@@ -1,5 +1,6 @@
 """Directories that did not exist yet."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from popsync.storage.steps import DurableSteps
@@ -9,5 +10,6 @@ def make_directories(path: Path, steps: DurableSteps) -> None:
     """Make ``path`` and what leads to it, durably, for its owner only. Raises OSError."""
     missing = [place for place in (path, *path.parents) if not place.exists()]
     for place in reversed(missing):
-        steps.make_directory(place)
+        with suppress(FileExistsError):  # somebody else may be making the same one
+            steps.make_directory(place)
         steps.sync_directory(place.parent)
