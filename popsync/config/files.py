@@ -41,11 +41,11 @@ def read_regular_file(path: Path, *, max_octets: int) -> FileContent:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise FileRefused("is not a regular file")
-            octets = file.read(max_octets + 1)
+            octets = _read(descriptor, status, max_octets + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise FileRefused(f"cannot be read: {error.strerror}") from None
     except ValueError:
@@ -53,3 +53,10 @@ def read_regular_file(path: Path, *, max_octets: int) -> FileContent:
     if len(octets) > max_octets:
         raise FileRefused(f"is larger than {max_octets // 1024} KB")
     return FileContent(octets, stat.S_IMODE(status.st_mode), status.st_uid)
+
+
+def _read(descriptor: int, status: os.stat_result, max_octets: int) -> bytes:
+    if not stat.S_ISREG(status.st_mode):
+        raise FileRefused("is not a regular file")
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        return file.read(max_octets)

@@ -31,7 +31,7 @@ class Place(NamedTuple):
 _BLANKS = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
 _SPACES = re.compile(r"[ \t]*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_SCALAR = re.compile(r"[^\n,\]}#]*")
+_SCALAR = re.compile(r"[^ \t\n,\]}#]+(?: [0-9][^ \t\n,\]}#]*)?")  # a date may hold a blank
 _STRING = re.compile(
     r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+"{3,5}'
     r"|'''(?:[^']++|'{1,2}(?!'))*+'{3,5}"
@@ -144,8 +144,7 @@ class _Scanner:
         elif first == "{":
             self._read_inline_table(path)
         else:
-            scalar = _SCALAR.match(self._text, self._at)
-            self._at += len(scalar[0].rstrip()) if scalar else 0
+            self._skip(_SCALAR)
 
     def _read_array(self, path: TomlPath) -> None:
         for index, start in enumerate(self._items("]")):
@@ -167,8 +166,7 @@ class _Scanner:
 
     def _skip(self, pattern: re.Pattern[str]) -> int:
         match = pattern.match(self._text, self._at)
-        if match:
-            self._at = match.end()
+        self._at = match.end() if match else self._at
         return self._at
 
     def _note(self, path: TomlPath, start: int, end: int, value_start: int | None = None) -> None:

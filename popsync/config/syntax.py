@@ -13,12 +13,21 @@ _HINTS = {
         "something follows that does not belong here; one key to a line, texts in quotes"
     ),
     "Invalid statement": "a line must be a [table] or key = value",
+    "Invalid initial character for a key part": (
+        "a key must begin with a letter, a digit, a hyphen or _; others need quotes"
+    ),
     "Cannot overwrite a value": "this key is already set above",
-    "Expected '=' after a key in a key/value pair": 'a key must be followed by "="',
+    "Cannot declare": "this table is already defined above",
+    "Expected '=' after a key": 'a key must be followed by "="',
+    "Expected ']' at the end of a table": 'a table\'s name must be followed by "]"',
+    'Expected "\'"': "a text is not closed; a quote is missing",
     "Unterminated string": "a text is not closed; a quote is missing",
+    "Illegal character '\\n'": "a text ends with its line; a quote is missing",
     "Unclosed array": 'a list is not closed; "]" or a comma is missing',
     "Unclosed inline table": 'a table in braces is not closed; "}" or a comma is missing',
+    "Unescaped": "a backslash in a text must be doubled, or the text put in single quotes",
 }
+"""How tomllib's messages begin, and what we say instead; others are told as they are."""
 
 
 def syntax_problem(path: Path, text: str, message: str) -> Problem:
@@ -31,7 +40,8 @@ def syntax_problem(path: Path, text: str, message: str) -> Problem:
     else:
         line, column = len(lines), len(lines[-1]) + 1
     start = sum(len(earlier) + 1 for earlier in lines[: line - 1]) + column - 1
-    sentence = _HINTS.get(told, told[:1].lower() + told[1:])
+    hints = (hint for beginning, hint in _HINTS.items() if told.startswith(beginning))
+    sentence = next(hints, told[:1].lower() + told[1:])
     excerpt = _syntax_excerpt(text, lines[line - 1], start)
     return Problem(path, f"TOML: {sentence}", line=line, column=column, excerpt=excerpt)
 
