@@ -57,15 +57,15 @@ class Dialogue:
     async def receive(self, *, timeout_s: float) -> Reply:
         """Give the next reply; the whole of it must be there within ``timeout_s``."""
         clock = asyncio.get_running_loop().time
-        ends_at = clock() + timeout_s
+        left_s, ends_at = timeout_s, clock() + timeout_s
         while (reply := self._reader.next_reply()) is None:
-            left_s = ends_at - clock()
             if left_s <= 0:
                 raise DeadlineExceeded(f"{self.peer}: no whole reply within {timeout_s:g} s")
             octets = await self._stream.read(timeout_s=left_s)
             if not octets:
                 raise PeerClosed(f"{self.peer}: closed the connection instead of replying")
             self._reader.feed(octets)
+            left_s = ends_at - clock()
         return reply
 
     async def ask(self, command: bytes, *, timeout_s: float) -> Reply:

@@ -64,9 +64,9 @@ class SmtpScript:
     """The server's script: its extensions, and answers that differ from the usual.
 
     answers: by step (GREETING, EHLO, STARTTLS, AUTH, RESPONSE, MAIL, RCPT, DATA, DOT, RSET, NOOP,
-    QUIT), each list used up answer by answer, over all connections; ``""`` stands for the usual
-    one. refuse: gives an answer by recipient, or "". cut_after_sent, cut_after_received: octets
-    after which the first connection is cut.
+    QUIT, and MID-DATA: in the middle of a body), each list used up answer by answer over all
+    connections; ``""`` stands for the usual one. refuse: gives an answer by recipient, or "".
+    cut_after_sent, cut_after_received: octets after which the first connection is cut.
     """
 
     extensions: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SIZE 0")
@@ -84,6 +84,7 @@ class SmtpScript:
 
     sessions: list[ScriptedSession] = field(default_factory=list)
     messages: list[StoredMessage] = field(default_factory=list)
+    _arrival: asyncio.Event = field(default_factory=asyncio.Event)
     dots: int = 0
     """Transactions that came to a final dot, accepted or not."""
 
@@ -91,6 +92,15 @@ class SmtpScript:
     def commands(self) -> list[str]:
         """All commands of all sessions, in order."""
         return [command for session in self.sessions for command in session.commands]
+
+    async def arrived(self) -> None:
+        """Return once some more octets of some client are here."""
+        self._arrival.clear()
+        await self._arrival.wait()
+
+    def note_arrival(self) -> None:
+        """Wake who waits for octets."""
+        self._arrival.set()
 
     @asynccontextmanager
     async def on_tcp(self) -> AsyncIterator[int]:
@@ -125,13 +135,11 @@ class SmtpScript:
         self.sessions.append(session)
         peer = _Peer(self, session, reader, writer, first=len(self.sessions) == 1)
         try:
-            with suppress(_Cut, ConnectionError, ssl.SSLError):
+            with suppress(_Cut, ConnectionError, ssl.SSLError, asyncio.CancelledError):
                 await peer.serve()
         finally:
+            await _part(writer)
             self._tasks.discard(task)
-            writer.close()
-            with suppress(ConnectionError, ssl.SSLError, asyncio.CancelledError):
-                await writer.wait_closed()
             session.ended.set()
 
     def next_answer(self, step: str, usual: str) -> Answer:
@@ -143,6 +151,17 @@ class SmtpScript:
         """Take responsibility for a message."""
         self.messages.append(message)
         self.on_message(message)
+
+
+async def _part(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    try:
+        await writer.wait_closed()
+    except asyncio.CancelledError:
+        writer.transport.abort()
+        await asyncio.sleep(0)
+    except (ConnectionError, ssl.SSLError):
+        return
 
 
 class _Peer:
@@ -220,6 +239,9 @@ class _Peer:
         answer = await self._answer("DATA", usual)
         if not answer.startswith("354"):
             return
+        if self._script.answers.get("MID-DATA"):
+            await self._receive()
+            await self._answer("MID-DATA", "")
         self._buffer = b"\r\n" + self._buffer
         raw = await self._read_to(self._script.end)
         self._script.dots += 1
@@ -297,6 +319,8 @@ class _Peer:
         return taken
 
     async def _receive(self) -> bytes:
+        if self._may_receive == 0:
+            raise _Cut
         octets = await self._reader.read(1 << 18)
         if self._may_receive is not None:
             octets = octets[: self._may_receive]
@@ -304,4 +328,5 @@ class _Peer:
         if not octets:
             raise _Cut
         self._session.received += octets
+        self._script.note_arrival()
         return octets

@@ -22,9 +22,7 @@ from popsync.model import (
 )
 from popsync.net.tls import TlsOptions
 
-QUICK = Deadlines(
-    connect_s=5, greeting_s=5, command_s=5, data_s=5, block_s=5, dot_s=5, quit_s=5
-)
+QUICK = Deadlines(connect_s=5, greeting_s=5, command_s=5, data_s=5, block_s=5, dot_s=5, quit_s=5)
 HASTY = QUICK.scaled(0.02)
 """For servers that fall silent; 0.1 s is long on a loopback."""
 
