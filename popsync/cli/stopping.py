@@ -2,13 +2,47 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import click
+
+from popsync.cli.exit_codes import ExitCode
 
 GRACE_S = 25.0
 """An orderly stop that takes longer is cut short: service managers wait 30 s, then kill."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_Result = TypeVar("_Result")
+
+
+class CutShort(Exception):
+    """The work in hand was cancelled; nothing is lost by it (P4)."""
+
+    def __init__(self, *, asked_twice: bool) -> None:
+        """``asked_twice``: by a second signal, not because an orderly stop took too long."""
+        self.asked_twice = asked_twice
+        super().__init__("stopped in the middle; nothing is lost")
+
+
+def run_stoppable(work: Callable[["Stopping"], Awaitable[_Result]]) -> _Result:
+    """Run ``work`` in an event loop of its own, watching for signals.
+
+    When it is cut short the command says so and ends: with success when it was asked once.
+    """
+
+    async def watched() -> _Result:
+        async with stopping_on_signals() as stopping:
+            return await work(stopping)
+
+    try:
+        return asyncio.run(watched())
+    except CutShort as cut:
+        click.echo(f"popsync: {cut}", err=True)
+        code = ExitCode.INTERRUPTED if cut.asked_twice else ExitCode.OK
+        raise click.exceptions.Exit(code) from None
 
 
 class Stopping:
@@ -21,8 +55,8 @@ class Stopping:
         self._grace_s = grace_s
         self._asked = asyncio.Event()
         self._patience: asyncio.TimerHandle | None = None
-        self.cut_short = False
-        """The stop was not orderly in the end."""
+        self.cut_short: CutShort | None = None
+        """Set when the stop was not orderly in the end."""
 
     def __call__(self) -> bool:
         """Say whether to stop after the work in hand."""
@@ -35,14 +69,16 @@ class Stopping:
     def ask(self) -> None:
         """Ask for an orderly stop; asked twice, stop at once."""
         if self._asked.is_set():
-            self.insist()
+            self._cut(asked_twice=True)
             return
         self._asked.set()
-        self._patience = self._loop.call_later(self._grace_s, self.insist)
+        self._patience = self._loop.call_later(self._grace_s, self._lose_patience)
 
-    def insist(self) -> None:
-        """Cancel the work in hand. Nothing is lost by it (P4)."""
-        self.cut_short = True
+    def _lose_patience(self) -> None:
+        self._cut(asked_twice=False)
+
+    def _cut(self, *, asked_twice: bool) -> None:
+        self.cut_short = CutShort(asked_twice=asked_twice)
         if self._task is not None:
             self._task.cancel()
 
@@ -54,13 +90,20 @@ class Stopping:
 
 @asynccontextmanager
 async def stopping_on_signals(*, grace_s: float = GRACE_S) -> AsyncIterator[Stopping]:
-    """Let the first signal ask and the second insist, as long as the block lasts."""
+    """Let the first signal ask and the second insist, as long as the block lasts.
+
+    Raises CutShort in the place of the CancelledError that it caused.
+    """
     stopping = Stopping(grace_s=grace_s)
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, stopping.ask)
     try:
         yield stopping
+    except asyncio.CancelledError:
+        if stopping.cut_short is None:
+            raise
+        raise stopping.cut_short from None
     finally:
         stopping.forget()
         for number in SIGNALS:

@@ -143,5 +143,5 @@ def _choose(question: str, choices: tuple[Any, ...], *, default: str) -> Any:
 
 
 def _check_server(text: str) -> str:
-    check_host(split_host(text)[0])
+    check_host(text if "://" in text else split_host(text)[0])
     return text

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import click
 
@@ -11,12 +12,12 @@ from popsync.agent.agent import AccountPlan
 from popsync.agent.assembly import open_agent
 from popsync.cli.configuration import choose_accounts, load_invoked_config
 from popsync.cli.event_log import EventLog
-from popsync.cli.exit_codes import ExitCode, choose_exit_code
+from popsync.cli.exit_codes import choose_exit_code
 from popsync.cli.logs import set_up_logs
 from popsync.cli.options import Command, invocation, json_option
 from popsync.cli.plan_text import format_plans, plans_document
 from popsync.cli.report_text import exit_code_of_reports, format_report, reports_document
-from popsync.cli.stopping import stopping_on_signals
+from popsync.cli.stopping import Stopping, run_stoppable
 from popsync.cli.terminal import print_json
 from popsync.config.model import Config
 from popsync.poll.events import Event, Observer, PollReport
@@ -43,10 +44,7 @@ def command(accounts: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
 def poll_accounts(config: Config, names: Sequence[str], *, as_json: bool) -> int:
     """Poll, watched by a bar or by the log, and sum up what came of it."""
     with _watching(config, len(names)) as observer:
-        reports = asyncio.run(_poll(config, names, observer))
-    if reports is None:
-        click.echo("popsync: stopped in the middle; nothing is lost", err=True)
-        return ExitCode.INTERRUPTED
+        reports = run_stoppable(partial(_poll, config, names, observer))
     _print_reports(reports, as_json=as_json)
     return exit_code_of_reports(reports)
 
@@ -63,17 +61,10 @@ def plan_accounts(config: Config, names: Sequence[str], *, as_json: bool) -> int
 
 
 async def _poll(
-    config: Config, names: Sequence[str], observer: Observer
-) -> Sequence[PollReport] | None:
-    """Give the reports, or None when the round was cut short."""
-    async with stopping_on_signals() as stopping:
-        try:
-            async with open_agent(config, observe=observer, stopping=stopping) as agent:
-                return await agent.poll_round(names)
-        except asyncio.CancelledError:
-            if not stopping.cut_short:
-                raise
-            return None
+    config: Config, names: Sequence[str], observer: Observer, stopping: Stopping
+) -> Sequence[PollReport]:
+    async with open_agent(config, observe=observer, stopping=stopping) as agent:
+        return await agent.poll_round(names)
 
 
 async def _plan(config: Config, names: Sequence[str]) -> Sequence[AccountPlan]:

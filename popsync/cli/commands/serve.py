@@ -1,6 +1,6 @@
 """``popsync serve``: the bundled SMTP and POP3 server, until a signal."""
 
-import asyncio
+from functools import partial
 
 import click
 
@@ -9,7 +9,7 @@ from popsync.cli.exit_codes import ExitCode
 from popsync.cli.logs import set_up_logs
 from popsync.cli.options import Command, invocation
 from popsync.cli.server_settings import build_server_settings
-from popsync.cli.stopping import stopping_on_signals
+from popsync.cli.stopping import Stopping, run_stoppable
 from popsync.config.model import Config
 from popsync.errors import ConfigError
 from popsync.server.run import Endpoints, running_server
@@ -35,13 +35,13 @@ def command() -> int:
             f"{config.path}: there is no mailbox to serve; add for example\n\n{SAMPLE}"
         )
     set_up_logs(level=config.log.level, form=config.log.format, verbosity=invocation().verbosity)
-    asyncio.run(_serve(config))
+    run_stoppable(partial(_serve, config))
     return ExitCode.OK
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, stopping: Stopping) -> None:
     settings = await build_server_settings(config)
-    async with stopping_on_signals() as stopping, running_server(settings) as endpoints:
+    async with running_server(settings) as endpoints:
         _announce(endpoints, settings)
         await stopping.wait()
 

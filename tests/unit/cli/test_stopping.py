@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 
+import click
 import pytest
 
-from popsync.cli.stopping import SIGNALS, stopping_on_signals
+from popsync.cli.stopping import SIGNALS, CutShort, Stopping, run_stoppable, stopping_on_signals
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -17,29 +18,39 @@ async def test_the_first_signal_asks(number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
         await stopping.wait()
 
-        assert (before, stopping(), stopping.cut_short) == (False, True, False)
+        assert (before, stopping(), stopping.cut_short) == (False, True, None)
 
 
-async def test_the_second_signal_cancels() -> None:
-    """Whatever is awaited then is cancelled, and it is known why."""
+async def wait_after_two_signals() -> None:
+    """Wait for ever, as far as signals allow."""
     async with stopping_on_signals() as stopping:
         os.kill(os.getpid(), signal.SIGTERM)
         await stopping.wait()
         os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.Event().wait()
+        await asyncio.Event().wait()
 
-        assert stopping.cut_short
+
+async def wait_after_one_signal() -> None:
+    """Wait for ever, as far as patience allows."""
+    async with stopping_on_signals(grace_s=0.01):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+
+async def test_the_second_signal_cuts_the_work_short() -> None:
+    """Whatever is awaited then is cancelled, and it is known why."""
+    with pytest.raises(CutShort) as caught:
+        await wait_after_two_signals()
+
+    assert caught.value.asked_twice
 
 
 async def test_a_stop_that_takes_too_long_is_cut_short() -> None:
     """Patience ends before a service manager's does."""
-    async with stopping_on_signals(grace_s=0.01) as stopping:
-        stopping.ask()
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.Event().wait()
+    with pytest.raises(CutShort) as caught:
+        await wait_after_one_signal()
 
-        assert stopping.cut_short
+    assert not caught.value.asked_twice
 
 
 async def test_work_that_ends_in_time_is_left_alone() -> None:
@@ -48,5 +59,38 @@ async def test_work_that_ends_in_time_is_left_alone() -> None:
         stopping.ask()
     await asyncio.sleep(0.02)
 
-    assert not stopping.cut_short
+    assert stopping.cut_short is None
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+async def test_a_cancellation_from_elsewhere_stays_one() -> None:
+    """Only what a signal caused is told as such."""
+    with pytest.raises(asyncio.CancelledError):
+        async with stopping_on_signals():
+            raise asyncio.CancelledError
+
+
+def test_a_command_that_is_cut_short_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """A second signal ends it with 130, and one line in place of a traceback."""
+
+    async def work(stopping: Stopping) -> None:
+        stopping.ask()
+        stopping.ask()
+        await asyncio.Event().wait()
+
+    with pytest.raises(click.exceptions.Exit) as caught:
+        run_stoppable(work)
+
+    assert caught.value.exit_code == 130
+    assert capsys.readouterr().err == "popsync: stopped in the middle; nothing is lost\n"
+
+
+def test_a_command_that_stops_in_time_gives_its_result() -> None:
+    """Asked once, it ends as it would have."""
+
+    async def work(stopping: Stopping) -> str:
+        stopping.ask()
+        await stopping.wait()
+        return "done"
+
+    assert run_stoppable(work) == "done"
