@@ -13,17 +13,21 @@ settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
-USERS_OWN = ("POPSYNC_CONFIG", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET")
+USERS_OWN = (
+    *("POPSYNC_CONFIG", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"),
+    *("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"),
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep tests, and the processes they start, from the configuration and state of the user."""
+    """Keep tests, and what they start, from the user's configuration, state and terminal."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
         patch.setenv("XDG_STATE_HOME", str(home / "state"))
+        patch.setenv("TERM", "xterm-256color")
         for name in USERS_OWN:
             patch.delenv(name, raising=False)
         yield
