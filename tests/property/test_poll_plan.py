@@ -44,6 +44,7 @@ POLICIES = st.builds(
 
 @st.composite
 def memories(draw: st.DrawFn) -> AccountMemory:
+    """Draw what the ledger may know, much of it unlikely."""
     by_unique_id: dict[UniqueId, tuple[KnownMessage, ...]] = {}
     for known in draw(st.lists(KNOWN, max_size=8)):
         by_unique_id[known.unique_id] = (*by_unique_id.get(known.unique_id, ()), known)
@@ -54,6 +55,7 @@ def memories(draw: st.DrawFn) -> AccountMemory:
 
 @st.composite
 def listings(draw: st.DrawFn) -> Listing:
+    """Draw a listing with few unique-ids, so that they repeat and meet known ones."""
     rows = draw(st.lists(st.tuples(UNIQUE_IDS, st.sampled_from([10, 100])), max_size=8))
     return Listing(
         tuple(ListedMessage(MessageNumber(n), *row) for n, row in enumerate(rows, 1)),

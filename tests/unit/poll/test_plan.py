@@ -19,6 +19,7 @@ DELETE = Policy(deletes=True)
 
 
 def listing(*unique_ids: str, octets: int = 100, complete: bool = True) -> Listing:
+    """Give a listing that shows these unique-ids."""
     return Listing(
         tuple(
             ListedMessage(MessageNumber(n), UniqueId(unique_id.encode()), octets)
@@ -40,6 +41,7 @@ def known(
     deletions: int = 0,
     oversize: bool = False,
 ) -> KnownMessage:
+    """Give one generation as the ledger remembers it; delivered, unless told otherwise."""
     return KnownMessage(
         UniqueId(unique_id.encode()),
         None if digest is None else Digest((digest or unique_id).encode()),
@@ -57,6 +59,7 @@ def known(
 def memory(
     *messages: KnownMessage, polled_before: bool = True, renumbering: bool = False
 ) -> AccountMemory:
+    """Give what the ledger knows of the account."""
     by_unique_id: dict[UniqueId, tuple[KnownMessage, ...]] = {}
     for message in messages:
         earlier = by_unique_id.get(message.unique_id, ())
@@ -65,18 +68,22 @@ def memory(
 
 
 def plan(shown: Listing, remembered: AccountMemory, policy: Policy = KEEP) -> PollPlan:
+    """Plan a session now."""
     return plan_poll(shown, remembered, policy, NOW)
 
 
 def names(messages: tuple[ListedMessage, ...]) -> list[str]:
+    """Give the unique-ids."""
     return [message.unique_id.decode() for message in messages]
 
 
 def numbers(messages: tuple[ListedMessage, ...]) -> list[int]:
+    """Give the message numbers."""
     return [message.number for message in messages]
 
 
 def reasons(planned: PollPlan) -> list[Reason]:
+    """Give why messages are left alone, in listing order."""
     return [skip.reason for skip in planned.skip]
 
 
@@ -308,6 +315,7 @@ def test_an_empty_listing_buries_a_handful_and_what_was_deleted(deletions: int) 
 
 
 def twenty(**facts: int) -> AccountMemory:
+    """Give as many delivered messages as the guard needs."""
     return memory(*(known(f"m{n}", deletions=facts.get("deletions", 0)) for n in range(20)))
 
 

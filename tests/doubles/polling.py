@@ -1,0 +1,130 @@
+"""One account with its server, destinations and ledger: all that a poll touches, on one desk."""
+
+from pathlib import Path
+
+from popsync.ledger import SqliteLedger, open_ledger
+from popsync.model import AccountId, DeliveryState, Digest, MessageKey, UniqueId
+from popsync.poll.events import Delivered, Event, NotDelivered, PollReport, Warned
+from popsync.poll.once import poll_once
+from popsync.poll.policy import Account, Policy, Route
+from popsync.poll.ports import Ports
+from popsync.storage import DurableSteps
+from tests.doubles.destination import MemoryDestination
+from tests.doubles.maildrop import RemoteMaildrop, TrackedContent
+
+ACCOUNT_ID = AccountId("jane@pop.example.org")
+DAY_S = 86400.0
+
+
+class Desk:
+    """Polls the account ``work`` of ``server`` into ``destinations``, with a clock of its own.
+
+    policy: may be changed between polls. The ledger is a real one in ``state_dir``.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *destinations: MemoryDestination,
+        steps: DurableSteps | None = None,
+        burst: int = 2,
+    ) -> None:
+        self._state_dir = state_dir
+        self._steps = steps
+        self._ledger: SqliteLedger | None = None
+        self.server = RemoteMaildrop(burst=burst)
+        self.destinations = {destination.name: destination for destination in destinations}
+        self.policy = Policy(deletes=False)
+        self.trace = False
+        self.now = 1_000_000.0
+        self.events: list[Event] = []
+        self.stopping = False
+
+    @property
+    def ledger(self) -> SqliteLedger:
+        """The open ledger."""
+        assert self._ledger is not None
+        return self._ledger
+
+    async def open(self) -> None:
+        """Begin a process."""
+        self._ledger = await open_ledger(
+            self._state_dir, steps=self._steps, clock=lambda: self.now
+        )
+
+    async def close(self) -> None:
+        """End it."""
+        await self.ledger.close()
+
+    async def poll(self) -> PollReport:
+        """Poll once; a moment passes."""
+        self.now += 1
+        return await poll_once(self.account, self.ports)
+
+    async def poll_well(self) -> PollReport:
+        """Poll once, and demand that nothing goes wrong."""
+        report = await self.poll()
+        assert report.error is None, repr(report.error)
+        return report
+
+    @property
+    def account(self) -> Account:
+        """The account under the policy of the moment."""
+        return Account(
+            ACCOUNT_ID,
+            "work",
+            self.policy,
+            tuple(Route(name, recipients_of(name)) for name in self.destinations),
+            find_reverse_path=lambda head: "from@example.org" if head else "",
+            trace=_trace if self.trace else None,
+        )
+
+    @property
+    def ports(self) -> Ports:
+        """What the account's polls touch."""
+        return Ports(
+            open_maildrop=self.server.open,
+            destinations=self.destinations,
+            ledger=self.ledger,
+            clock=lambda: self.now,
+            observe=self.events.append,
+            stopping=lambda: self.stopping,
+        )
+
+    @property
+    def warnings(self) -> list[str]:
+        """The texts of all warnings so far."""
+        return [event.text for event in self.events if isinstance(event, Warned)]
+
+    @property
+    def delivered(self) -> list[Delivered]:
+        """The deliveries announced so far."""
+        return [event for event in self.events if isinstance(event, Delivered)]
+
+    @property
+    def refused(self) -> list[NotDelivered]:
+        """The refusals announced so far."""
+        return [event for event in self.events if isinstance(event, NotDelivered)]
+
+    async def states(self, octets: bytes, unique_id: bytes) -> dict[str, DeliveryState]:
+        """Give where the deliveries of one message stand, by destination and recipient."""
+        key = message_key(octets, unique_id)
+        known = await self.ledger.deliveries([key])
+        return {
+            f"{delivery.destination}:{delivery.recipient}": status.state
+            for delivery, status in known[key].items()
+        }
+
+
+def _trace(name: str, _received_at: float) -> bytes:
+    return b"Received: by here id %s\r\n" % name.encode()
+
+
+def recipients_of(destination: str) -> tuple[str, ...]:
+    """Give the recipients at a destination: a name such as ``lmtp+jane+joe`` lists them."""
+    return tuple(destination.split("+")[1:]) or ("",)
+
+
+def message_key(octets: bytes, unique_id: bytes) -> MessageKey:
+    """Give the key of a message of the account."""
+    return MessageKey(ACCOUNT_ID, UniqueId(unique_id), Digest(TrackedContent(octets).digest))

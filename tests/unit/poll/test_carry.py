@@ -1,0 +1,292 @@
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+import pytest
+
+from popsync.errors import DestinationUnavailable, LedgerUnavailable, PeerClosed
+from popsync.model import ListedMessage, Parcel, Retrieval
+from popsync.poll import carry as carry_module
+from popsync.poll.batch import Session
+from popsync.poll.carry import carry
+from popsync.poll.events import Retrieved
+from popsync.poll.plan import plan_poll
+from tests.doubles.destination import TwoPhaseDestination
+from tests.doubles.maildrop import RemoteSession
+from tests.doubles.polling import ACCOUNT_ID, Desk
+
+MAIL = [b"Subject: %d\r\n\r\n" % n for n in range(6)]
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carry_module, "MAX_BATCH_MESSAGES", 2)
+
+
+async def begin(desk: Desk) -> tuple[RemoteSession, Session]:
+    """Open a session that wants all of the server's mail."""
+    maildrop = await desk.server.open(lock_step=False)
+    memory = await desk.ledger.memory(ACCOUNT_ID)
+    plan = plan_poll(await maildrop.list(), memory, desk.policy, desk.now)
+    return maildrop, Session(desk.account, desk.ports, memory, plan)
+
+
+def all_closed(desk: Desk) -> bool:
+    """Tell whether every content that was handed out has been given back."""
+    return all(content.closed for content in desk.server.contents)
+
+
+async def test_a_batch_is_delivered_while_the_next_is_retrieved(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """The delivery waits for the retrieval of the burst after it, and comes through."""
+    desk.server.add(*MAIL)
+    delivering, second_burst = asyncio.Event(), asyncio.Event()
+
+    async def wait_for_delivery(burst: int) -> None:
+        if burst == 1:
+            await delivering.wait()
+            second_burst.set()
+
+    async def wait_for_burst(parcels: Sequence[Parcel]) -> None:
+        delivering.set()
+        await second_burst.wait()
+
+    desk.server.before_burst = wait_for_delivery
+    inbox.before_delivery = wait_for_burst
+    await carry(*await begin(desk))
+
+    assert inbox.contents == MAIL
+    assert inbox.batches == [2, 2, 2]
+
+
+async def test_no_more_than_two_batches_are_in_flight(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """While the first is stuck the second fills, and then retrieval waits (P8)."""
+    desk.server.add(*MAIL)
+    release, second_burst = asyncio.Event(), asyncio.Event()
+    bursts: list[int] = []
+
+    async def count(burst: int) -> None:
+        bursts.append(burst)
+        if burst == 1:
+            second_burst.set()
+
+    async def stick(parcels: Sequence[Parcel]) -> None:
+        await release.wait()
+
+    desk.server.before_burst = count
+    inbox.before_delivery = stick
+    task = asyncio.create_task(carry(*await begin(desk)))
+    await second_burst.wait()
+    for _ in range(20):  # turns of the loop in which a third burst could come
+        await asyncio.sleep(0)
+    assert bursts == [0, 1]
+    release.set()
+    await task
+
+    assert bursts == [0, 1, 2]
+    assert inbox.contents == MAIL
+
+
+async def test_a_batch_is_full_by_octets_too(
+    desk: Desk, inbox: TwoPhaseDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few large messages are a batch."""
+    monkeypatch.setattr(carry_module, "MAX_BATCH_MESSAGES", 100)
+    monkeypatch.setattr(carry_module, "MAX_BATCH_OCTETS", len(MAIL[0]) * 3)
+    desk.server.add(*MAIL)
+
+    await carry(*await begin(desk))
+
+    assert inbox.batches == [4, 2]
+    assert [e.messages for e in desk.events if isinstance(e, Retrieved)] == [4, 2]
+    assert sum(e.octets for e in desk.events if isinstance(e, Retrieved)) == sum(map(len, MAIL))
+
+
+async def test_what_arrived_before_a_broken_line_is_delivered_first(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """Also the part of a burst that was whole; then the error comes through."""
+    desk.server.add(*MAIL)
+    maildrop, session = await begin(desk)
+    desk.server.faults.break_after = 3
+
+    with pytest.raises(PeerClosed):
+        await carry(maildrop, session)
+
+    assert inbox.contents == MAIL[:3]
+    assert len(session.settled) == 3
+    assert not session.is_whole
+    assert all_closed(desk)
+
+
+@pytest.mark.parametrize("burst", [2, 6])
+async def test_a_failed_delivery_ends_the_retrieval_and_closes_all(
+    desk: Desk, inbox: TwoPhaseDestination, burst: int
+) -> None:
+    """Nothing further is delivered, and every content is given back."""
+    desk.server.burst = burst
+    desk.server.add(*MAIL)
+    maildrop, session = await begin(desk)
+    inbox.down = True
+
+    with pytest.raises(DestinationUnavailable):
+        await carry(maildrop, session)
+
+    assert len(inbox.batches) == 1
+    assert session.settled == []
+    assert len(session.unsettled) == burst
+    assert all_closed(desk)
+
+
+async def test_a_delivery_that_fails_after_the_last_burst_is_told(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """The batch that waits behind it is closed, too."""
+    desk.server.add(*MAIL[:3])
+
+    async def fail(parcels: Sequence[Parcel]) -> None:
+        raise DestinationUnavailable("gone")
+
+    inbox.before_delivery = fail
+    with pytest.raises(DestinationUnavailable):
+        await carry(*await begin(desk))
+
+    assert inbox.batches == [2]
+    assert all_closed(desk)
+
+
+async def test_a_delivery_error_comes_before_a_broken_line(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """When both happen the error of the delivery is told; the other is its context."""
+    desk.server.add(*MAIL[:3])
+    maildrop, session = await begin(desk)
+    desk.server.faults.break_after = 2
+    inbox.down = True
+
+    with pytest.raises(DestinationUnavailable) as caught:
+        await carry(maildrop, session)
+
+    assert isinstance(caught.value.__context__, PeerClosed)
+    assert all_closed(desk)
+
+
+@pytest.mark.parametrize("last", [False, True])
+async def test_a_cancelled_carry_stops_the_delivery_and_closes_all(
+    desk: Desk, inbox: TwoPhaseDestination, *, last: bool
+) -> None:
+    """Whether there is more to retrieve or only the last batch to wait for."""
+    desk.server.add(*(MAIL[:2] if last else MAIL))
+    stuck = asyncio.Event()
+    ended = asyncio.Event()
+
+    async def stick(parcels: Sequence[Parcel]) -> None:
+        stuck.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    inbox.before_delivery = stick
+    task = asyncio.create_task(carry(*await begin(desk)))
+    await stuck.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert ended.is_set()
+    assert inbox.contents == []
+    assert all_closed(desk)
+
+
+async def test_a_cancel_during_retrieval_stops_the_delivery(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """A batch in hand is abandoned as by a crash; recovery completes what was begun (P4)."""
+    desk.server.add(*MAIL)
+    stuck, ended = asyncio.Event(), asyncio.Event()
+
+    async def wait_on_line(burst: int) -> None:
+        if burst == 1:
+            await asyncio.Event().wait()
+
+    async def stick(parcels: Sequence[Parcel]) -> None:
+        stuck.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    desk.server.before_burst = wait_on_line
+    inbox.before_delivery = stick
+    task = asyncio.create_task(carry(*await begin(desk)))
+    await stuck.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert ended.is_set()
+    assert all_closed(desk)
+
+
+async def test_an_unknown_exception_of_the_maildrop_abandons_all(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """Nothing is known of the state then, so nothing more is delivered."""
+    desk.server.add(*MAIL[:3])
+    maildrop, session = await begin(desk)
+    desk.server.faults.break_after = 1
+    desk.server.faults.error = ValueError("bug")
+
+    with pytest.raises(ValueError, match="bug"):
+        await carry(maildrop, session)
+
+    assert inbox.contents == []
+    assert all_closed(desk)
+
+
+async def test_a_refusal_that_the_ledger_cannot_note_ends_the_carry(
+    desk: Desk, inbox: TwoPhaseDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger that cannot be written stops the account; what had arrived is closed."""
+    desk.server.add(*MAIL[:2])
+    desk.server.faults.not_given = {b"u2"}
+    failure = LedgerUnavailable("disk full")
+
+    async def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(desk.ledger, "note_unretrieved", fail)
+    with pytest.raises(LedgerUnavailable):
+        await carry(*await begin(desk))
+
+    assert all_closed(desk)
+
+
+async def test_the_generator_of_the_maildrop_is_closed(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """However the carry ends, so that the maildrop can give back what it holds."""
+    desk.server.add(*MAIL)
+    maildrop, session = await begin(desk)
+    ended = []
+
+    class Watched:
+        async def retrieve(
+            self, wanted: Sequence[ListedMessage], *, stopping: Callable[[], bool]
+        ) -> AsyncGenerator[Sequence[Retrieval], None]:
+            try:
+                async with aclosing(maildrop.retrieve(wanted, stopping=stopping)) as bursts:
+                    async for burst in bursts:
+                        yield burst
+            finally:
+                ended.append(True)
+
+    inbox.down = True
+    with pytest.raises(DestinationUnavailable):
+        await carry(Watched(), session)  # type: ignore[arg-type]  # it needs no more of it
+
+    assert ended == [True]
