@@ -40,7 +40,7 @@ def popsync(
     )
 
 
-def start_popsync(*args: str | Path) -> subprocess.Popen[str]:
+def start_popsync(*args: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
     """Start a command and leave it running."""
     return subprocess.Popen(
         [sys.executable, "-m", "popsync", *map(str, args)],
@@ -48,6 +48,7 @@ def start_popsync(*args: str | Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **(env or {})},
     )
 
 

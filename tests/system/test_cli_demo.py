@@ -1,10 +1,11 @@
 """``popsync demo`` as a process."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.system.commands import popsync
+from tests.system.commands import popsync, start_popsync
 
 
 def test_it_proves_itself_and_leaves_nothing(tmp_path: Path) -> None:
@@ -31,3 +32,17 @@ def test_kept_on_request(tmp_path: Path) -> None:
 def test_a_senseless_number_is_refused(number: str) -> None:
     """A usage error, before anything starts."""
     assert popsync("demo", "--messages", number).returncode == 64
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_one_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
+    """Stopped in the middle it leaves nothing, and shows no traceback."""
+    process = start_popsync("demo", "--messages", "500", env={"TMPDIR": str(tmp_path)})
+    assert process.stdout is not None
+    process.stdout.readline()  # it has begun
+    process.send_signal(number)
+    _, said = process.communicate(timeout=40)
+
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """``popsync demo``: no configuration, no network, no root; it ends by itself with a proof."""
 
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from popsync.cli.demo.stage import CAST, send_mail, stage_server, write_config
 from popsync.cli.exit_codes import ExitCode
 from popsync.cli.logs import set_up_logs
 from popsync.cli.options import Command, invocation
+from popsync.cli.report_text import format_report
 from popsync.cli.terminal import format_table
 from popsync.cli.words import count, format_octets
 from popsync.config.model import Config
@@ -54,6 +56,7 @@ def command(messages: int, *, keep: bool) -> int:
     are polled twice, into a Maildir and by SMTP, exactly as 'popsync once' does it. Then files and
     mailboxes are compared with what was sent.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it too cleans up
     set_up_logs(level="warning", form="auto", verbosity=invocation().verbosity)
     with _workshop(keep=keep) as root:
         outcome = asyncio.run(perform(root, messages))
@@ -119,16 +122,15 @@ def _print_outcome(outcome: Outcome) -> None:
             click.echo(line)
     delivered = count(sum(report.summary.delivered for report in reports), "message")
     click.echo(f"Fetched and delivered {delivered} in {outcome.seconds:.2f} s.\n")
-    for report in reports:
-        if report.error is not None:
-            click.echo(f"popsync: {report.account}: {report.error}", err=True)
     for claim in outcome.claims:
         sign = (
             click.style("ok    ", fg="green") if claim.holds else click.style("FAILED", fg="red")
         )
         click.echo(f"{sign} {claim.text}")
     if not all(claim.holds for claim in outcome.claims):
-        click.echo("popsync: the proof failed; please report this", err=True)
+        click.echo("popsync: the proof failed; please report this, with these lines:", err=True)
+        for line in map(format_report, reports):
+            click.echo(f"  {line}", err=True)
 
 
 def _count_work(report: PollReport) -> tuple[int, int, int]:
