@@ -204,13 +204,12 @@ class SmtpProtocol(SMTP):
         return STORED
 
     def _arrival(self, envelope: MailboxEnvelope) -> Arrival:
-        session, transport = self.session, self.transport
-        if session is None or transport is None:
-            raise ConnectionResetError("the client left before its message was stored")
+        session = self.session
+        assert session is not None  # noqa: S101 — set since the connection was made
         return Arrival(
             reverse_path=envelope.reverse_path,
             helo=session.host_name or "",
-            host=peer_host(transport),
+            host=peer_host(self._writer.transport),
             protocol=("ESMTP" if session.extended_smtp else "SMTP")
             + ("S" if session.ssl is not None else "")
             + ("A" if session.authenticated else ""),

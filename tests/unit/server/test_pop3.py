@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from popsync.server.pop3 import Pop3Service
+from popsync.server.pop3 import Pop3Service, ServedConnection
 from popsync.server.pop3_transaction import BATCH_OCTETS
 from tests.doubles.bundled_server import Bench, trusting
 from tests.doubles.line_client import LineClient, line_client
 from tests.servers.certificates import issue_certificate
 
 SMALL = b"Subject: small\r\n\r\n.one\r\ntwo\r\n"
-AWKWARD = b"A: b\r\n\r\n.\r\n..\r\nbare\nLF bare\rCR \0 NUL \xff\r\n\r\r\n%b\r\n" % (b"x" * 70_000)
+AWKWARD = b"A: b\r\n\r\n.\r\n..\r\nbare\nLF\n.dot bare\rCR \0 NUL \xff\r\n\r\r\n%b\r\n" % (
+    b"x" * 70_000
+)
 LARGE = b"A: b\r\n\r\n" + (b".%b\r\n" % (b"y" * 998)) * (3 * BATCH_OCTETS // 1000)
 
 
@@ -408,10 +410,12 @@ async def test_a_small_message_that_became_shorter_is_refused(pop3: Bench) -> No
 
 async def test_a_large_message_that_became_shorter_never_gets_a_final_dot(pop3: Bench) -> None:
     """The connection is cut: a client must not take a part for the whole."""
-    pop3.put(LARGE)
+    pop3.put(SMALL, LARGE)
     async with pop3.pop3_login() as client:
-        os.truncate(files(pop3)[0], len(LARGE) - 10)
-        await client.send(b"RETR 1\r\nQUIT\r\n")
+        os.truncate(files(pop3)[1], len(LARGE) - 10)
+        await client.send(b"RETR 1\r\nRETR 2\r\nQUIT\r\n")
+        assert (await client.line()).startswith(b"+OK")
+        assert await client.text() == SMALL
         octets = await client.rest()
 
     assert octets.startswith(b"+OK")
@@ -521,6 +525,25 @@ async def test_stopping_cuts_sessions_and_deletes_nothing(bench: Bench) -> None:
         assert len(asyncio.all_tasks()) == 1
 
     assert bench.contents() == [SMALL]
+
+
+async def test_parting_sends_what_is_still_waiting() -> None:
+    """The reply to QUIT is not lost behind a message that a client is slow to take."""
+    made: asyncio.Queue[object] = asyncio.Queue()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: ServedConnection(on_made=made.put_nowait), "127.0.0.1", 0
+    )
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    connection = await made.get()
+    assert isinstance(connection, ServedConnection)
+    assert connection._transport is not None
+    connection._transport.set_write_buffer_limits(high=1 << 30)
+    await connection.write(b"x" * 30_000_000, timeout_s=10)
+    _, octets = await asyncio.gather(connection.part(), reader.read())
+
+    assert len(octets) == 30_000_000
+    writer.close()
+    server.close()
 
 
 async def maildrop_is_free(bench: Bench) -> None:
