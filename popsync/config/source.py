@@ -54,7 +54,8 @@ class Source:
     def _secrets_on(self, place: Place) -> Sequence[Span]:
         """Give the spans that touch the line of ``place``."""
         line_start = place.start - place.column + 1
-        line_end = line_start + len(self.text[line_start:].partition("\n")[0])
+        line_end = self.text.find("\n", line_start)
+        line_end = len(self.text) if line_end < 0 else line_end
         first = bisect_left(self.secrets, line_start, key=lambda span: span[1])
         return self.secrets[first : bisect_right(self.secrets, line_end, key=lambda span: span[0])]
 

@@ -137,20 +137,20 @@ secret_places = st.sampled_from(
     password = 'hunter2'
     password = hunter2
     password = "hunter2
-    passwrod = "hunter2"
+    passwort = "hunter2"
     pw = "hunter2"
     password = \"""hunter2\"""
     password = \"""¶hunter2\"""
     password = "hunter2" pol = 1
     password = ["hunter2"]
-    password = { comand = "hunter2" }
+    password = { cmd = "hunter2" }
     password = { command = "hunter2" }
     password = { command = ["x", "hunter2"], zz = 1 }
     x = { password = \"""¶hunter2\""", hots = 1 }
     password = "hunter2\n"
     password.x = 'hunter2'
     [account.gmx.password]¶foo = "hunter2"
-    [account.gmx.passwrod]¶foo = "hunter2"
+    [account.gmx.passwort]¶foo = "hunter2"
     """.replace('\\"', '"')
     .strip()
     .splitlines()
@@ -158,7 +158,7 @@ secret_places = st.sampled_from(
 
 
 @given(secret_places, lines, edits)
-@example("[account.gmx.passwrod]\nfoo = 'hunter2'", 0, [("drop", 0, "")])
+@example("[account.gmx.passwort]\nfoo = 'hunter2'", 0, [("drop", 0, "")])
 def test_no_mistake_shows_a_password(
     directory: Path, secret: str, index: int, edits: list[tuple[str, int, str]]
 ) -> None:

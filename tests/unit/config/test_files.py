@@ -96,6 +96,7 @@ def test_syntax_error_is_told_where_and_how(
         "password = hunter2",
         'password = "hunter2',
         'pw = """\nhunter2 \\q\n"""',
+        'pw = """\nhunter2 = \\q\n"""',
         "pw = '''\nx = hunter2\n''' '''",
         '"pass word" = hunter2',
         "a = { password = hunter2 }",
@@ -187,7 +188,7 @@ def test_errors_of_all_files_are_told_together(tmp_path: Path) -> None:
     """The main file comes first, then each by name; a broken one does not hide the others."""
     write(tmp_path, "broken", name="accounts.d/a.toml")
     write(tmp_path, "[account.b]\nhots = 1\n", name="accounts.d/b.toml")
-    main = write(tmp_path, INCLUDE + INBOX + "[log]\nlevle = 1\n")
+    main = write(tmp_path, INCLUDE + INBOX + "[log]\nlevell = 1\n")
 
     files = [problem.split(":")[0] for problem in problems_of(main)]
 

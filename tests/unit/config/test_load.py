@@ -204,7 +204,7 @@ def test_passwords_say_where_they_are(tmp_path: Path) -> None:
         (f'"{"x" * 4097}"', "longer than 4096"),
         ("{}", "exactly one source"),
         ('{ env = "A", file = "b" }', "exactly one source"),
-        ('{ comand = ["x"] }', 'did you mean "command"?'),
+        ('{ cmd = ["x"] }', 'did you mean "command"?'),
         ("{ qqq = 1 }", "unknown key in its table; write a text, or one of"),
         ('{ command = "pass x" }', "as a list, one word each"),
         ("{ command = [] }", "list of texts"),
@@ -410,9 +410,9 @@ def test_quoted_and_dotted_keys_are_found(tmp_path: Path) -> None:
 def test_byte_order_mark_and_crlf_are_taken(tmp_path: Path) -> None:
     """Windows editors write both; lines are still counted right."""
     path = write(tmp_path, "")
-    path.write_bytes(b"\xef\xbb\xbf# x\r\n[log]\r\nlevle = 1\r\n")
+    path.write_bytes(b"\xef\xbb\xbf# x\r\n[log]\r\nlevell = 1\r\n")
 
-    with pytest.raises(ConfigError, match=r":3:1: log\.levle"):
+    with pytest.raises(ConfigError, match=r":3:1: log\.levell"):
         load_config(path)
 
 

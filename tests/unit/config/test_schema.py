@@ -49,7 +49,7 @@ def test_schema_takes_what_loads(text: str) -> None:
         "stat_dir = 'x'",
         "[defaults]\npoll_every = 300",
         "[account.x]\nmode = 'kepe'",
-        "[account.x]\npassword = { comand = ['x'] }",
+        "[account.x]\npassword = { cmd = ['x'] }",
         "[destination.d]\ntype = 'maildir'",
         "[log]\nlevel = 'loud'",
     ],
