@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from enum import Enum
 from itertools import count
@@ -15,9 +16,10 @@ from popsync.errors import DestinationMisconfigured, DestinationUnavailable
 from popsync.model import Parcel
 from popsync.storage import DurableSteps, make_directories
 
-# So many files are open at once: written first, then synced, while the disk gathers the writes.
-# Measured: one by one is slower by a fifth, and more threads only get into each other's way.
-_SYNCED_TOGETHER = 32
+# Syncs that come in together share a journal commit of the file system: measured twice as fast as
+# one after the other. A few messages are not worth a thread.
+_THREADS = 8
+_LEAST_FOR_A_THREAD = 8
 
 
 class StagedFile(NamedTuple):
@@ -96,33 +98,29 @@ class MaildirFolder:
         written now; the caller then takes ``staged`` back.
         """
         inode = self._tmp.stat().st_ino
-        too_large: list[tuple[Parcel, OSError]] = []
-        for start in range(0, len(parcels), _SYNCED_TOGETHER):
-            group = parcels[start : start + _SYNCED_TOGETHER]
-            too_large += self._stage_group(group, staged, inode)
+        size = max(_LEAST_FOR_A_THREAD, -(-len(parcels) // _THREADS))
+        shares = [parcels[start : start + size] for start in range(0, len(parcels), size)]
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="popsync-maildir") as threads:
+            work = [threads.submit(self._stage_share, share, staged, inode) for share in shares]
+        too_large = [refused for done in work for refused in done.result()]
+        # POSIX lets a power cut take a synced file's name, and absence would pass for arrival.
+        self._steps.sync_directory(self._tmp)
         return too_large
 
-    def _stage_group(
+    def _stage_share(
         self, parcels: Iterable[Parcel], staged: list[StagedFile], inode: int
     ) -> Sequence[tuple[Parcel, OSError]]:
         too_large: list[tuple[Parcel, OSError]] = []
-        descriptors: list[int] = []
-        try:
-            for parcel in parcels:
-                try:
-                    file, descriptor = self._write(parcel, inode)
-                except OSError as error:
-                    if error.errno != errno.EFBIG:
-                        raise
-                    too_large.append((parcel, error))
-                else:
-                    staged.append(file)
-                    descriptors.append(descriptor)
-            while descriptors:
-                self._steps.sync_file(descriptors.pop(0))
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+        for parcel in parcels:
+            try:
+                file, descriptor = self._write(parcel, inode)
+            except OSError as error:
+                if error.errno != errno.EFBIG:
+                    raise
+                too_large.append((parcel, error))
+            else:
+                staged.append(file)
+                self._steps.sync_file(descriptor)
         return too_large
 
     def _write(self, parcel: Parcel, inode: int) -> tuple[StagedFile, int]:
@@ -179,7 +177,7 @@ class MaildirFolder:
         missing = [name for name in names if name not in found]
         return found | (self._search(missing) if missing else {})
 
-    def _search(self, names: Sequence[str]) -> Mapping[str, Found]:
+    def _search(self, names: Sequence[str]) -> dict[str, Found]:
         """Say where files are that are not in ``tmp/``."""
         visible = {
             base_name(path.name) for place in (self._new, self._cur) for path in place.iterdir()

@@ -93,6 +93,8 @@ class SqliteLedger:
 
         Raises LedgerError for a delivery that is not known, or a state that may not follow.
         """
+        if not seen and not changes:
+            return
         now = self._clock()
         await self._write(lambda connection: recording.record(connection, seen, changes, now=now))
 

@@ -20,14 +20,15 @@ from popsync.model import DeliveryKey, DeliveryState
 _REFUSED = frozenset({DeliveryState.DEFERRED, DeliveryState.HELD})
 _INTENT = frozenset({DeliveryState.STAGED, DeliveryState.DOT_SENT})
 _TRIED_AGAIN = _INTENT | _REFUSED
+_SETTLED = _REFUSED | {DeliveryState.DELIVERED, DeliveryState.IN_DOUBT, DeliveryState.SEEN}
 
 TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = MappingProxyType(
     {
         DeliveryState.SEEN: _TRIED_AGAIN,
         # Back to SEEN: the staged file is gone, or the dot was never written after all.
-        DeliveryState.STAGED: _REFUSED | {DeliveryState.DELIVERED, DeliveryState.SEEN},
-        DeliveryState.DOT_SENT: _REFUSED
-        | {DeliveryState.DELIVERED, DeliveryState.IN_DOUBT, DeliveryState.SEEN},
+        # In doubt even when staged: the Maildir may since have become an SMTP server.
+        DeliveryState.STAGED: _SETTLED,
+        DeliveryState.DOT_SENT: _SETTLED,
         DeliveryState.IN_DOUBT: _TRIED_AGAIN | {DeliveryState.IN_DOUBT},
         DeliveryState.DEFERRED: _TRIED_AGAIN,
         DeliveryState.HELD: _TRIED_AGAIN | {DeliveryState.SEEN},

@@ -1,0 +1,129 @@
+"""Durable steps that count, and fail or die where they are told to."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from enum import Enum
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+from popsync.storage import DurableSteps
+
+T = TypeVar("T")
+
+
+class Died(BaseException):
+    """The process is dead from here on: no clean-up of its own may come through."""
+
+
+class Death(Enum):
+    """How the process ends at the chosen step."""
+
+    BEFORE = "killed before the step"
+    AFTER = "killed after the step"
+    POWER = "power cut after the step"
+
+
+class ScriptedSteps(DurableSteps):
+    """The real steps, until number ``at`` (1…) fails with ``error`` or dies by ``death``.
+
+    A power cut also takes back what was not synced: names, moves, content.
+    """
+
+    def __init__(
+        self, at: int = 0, *, error: OSError | None = None, death: Death | None = None
+    ) -> None:
+        self._at = at
+        self._error = error
+        self._death = death
+        self._lock = Lock()
+        self._dead = False
+        self._paths: dict[int, Path] = {}
+        self._names: list[Path] = []
+        self._moves: list[tuple[Path, Path]] = []
+        self.log: list[str] = []
+
+    def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+        """Write a file; a failure comes in the middle of it."""
+
+        def write() -> int:
+            descriptor = super(ScriptedSteps, self).write_file(path, chunks)
+            self._paths[descriptor] = path
+            self._names.append(path)
+            return descriptor
+
+        def write_half() -> None:
+            if not path.exists():
+                path.write_bytes(b"half")
+
+        return self._take(f"write {path.name}", write, write_half)
+
+    def sync_file(self, descriptor: int) -> None:
+        """Sync a file or directory; a failure closes it all the same."""
+
+        def sync() -> None:
+            super(ScriptedSteps, self).sync_file(descriptor)
+            self._paths.pop(descriptor, None)
+
+        self._take("sync file", sync, lambda: os.close(descriptor))
+
+    def sync_directory(self, path: Path) -> None:
+        """Sync a directory's names."""
+
+        def sync() -> None:
+            DurableSteps().sync_directory(path)
+            self._names = [name for name in self._names if name.parent != path]
+            self._moves = [(old, new) for old, new in self._moves if new.parent != path]
+
+        self._take(f"sync {path.name}/", sync)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Move a file."""
+
+        def rename() -> None:
+            super(ScriptedSteps, self).rename(old, new)
+            self._moves.append((old, new))
+
+        self._take(f"rename to {new.parent.name}/", rename)
+
+    def unlink(self, path: Path) -> None:
+        """Take a name away."""
+        self._take("unlink", lambda: super(ScriptedSteps, self).unlink(path))
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory."""
+        self._take(f"mkdir {path.name}", lambda: super(ScriptedSteps, self).make_directory(path))
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """Commit."""
+        self._take("commit", lambda: super(ScriptedSteps, self).commit(connection))
+
+    def _take(
+        self, name: str, step: Callable[[], T], failing: Callable[[], object] = lambda: None
+    ) -> T:
+        with self._lock:
+            if self._dead:
+                raise Died
+            self.log.append(name)
+            chosen = len(self.log) == self._at
+            if chosen and self._error is not None:
+                failing()
+                raise self._error
+            if chosen and self._death is Death.BEFORE:
+                self._die()
+            result = step()
+            if chosen and self._death is not None:
+                self._die()
+            return result
+
+    def _die(self) -> None:
+        self._dead = True
+        if self._death is Death.POWER:
+            for path in self._paths.values():
+                path.write_bytes(b"")
+            for old, new in reversed(self._moves):
+                new.rename(old)
+            for name in self._names:
+                name.unlink(missing_ok=True)
+        raise Died

@@ -1,0 +1,168 @@
+"""Every durable step of a delivery into a Maildir, failing and dying in turn (P1, P2, P4)."""
+
+import errno
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from popsync.destinations.maildir import MaildirDestination
+from popsync.errors import DestinationUnavailable, LedgerError
+from popsync.ledger import open_ledger
+from popsync.model import MessageState
+from popsync.storage import DurableSteps
+from tests.doubles.retrieved import ACCOUNT, RECEIVED_AT, deliver_missing, make_parcel
+from tests.doubles.steps import Death, Died, ScriptedSteps
+
+PARCELS = [make_parcel(b"uid%d" % n, b"Subject: %d\r\n\r\nbody\r\n" % n) for n in range(3)]
+BODIES = sorted(b"Subject: %d\n\nbody\n" % n for n in range(3))
+DELAYED_S = 60.0
+
+
+async def run_poll(root: Path, steps: DurableSteps) -> None:
+    """Start, recover, deliver, end: all that is durable goes through ``steps``."""
+    ledger = await open_ledger(root / "state", steps=steps, clock=lambda: RECEIVED_AT)
+    try:
+        destination = MaildirDestination(
+            "inbox",
+            root / "Mail",
+            token=ledger.token,
+            hostname="host",
+            steps=steps,
+            clock=lambda: RECEIVED_AT + DELAYED_S,
+        )
+        await destination.sweep(await ledger.staged_names())
+        await deliver_missing(ledger, destination, PARCELS)
+    finally:
+        await ledger.close()
+
+
+async def states(root: Path) -> list[MessageState]:
+    """Give where each known message stands."""
+    ledger = await open_ledger(root / "state")
+    memory = await ledger.memory(ACCOUNT)
+    await ledger.close()
+    return [message.state for same in memory.messages.values() for message in same]
+
+
+async def count_steps(root: Path) -> int:
+    """Count the durable steps of an undisturbed start and poll."""
+    steps = ScriptedSteps()
+    await run_poll(root, steps)
+    return len(steps.log)
+
+
+class Reader:
+    """A mail program that sees what comes into ``new/``, and keeps count."""
+
+    def __init__(self, root: Path) -> None:
+        self._mail = root / "Mail"
+        self.taken: list[bytes] = []
+
+    def ignore(self) -> None:
+        """Look at nothing."""
+
+    def read(self) -> None:
+        """Move all to ``cur/`` with flags."""
+        for path in self._arrived("new"):
+            path.rename(self._mail / "cur" / f"{path.name}:2,S")
+
+    def delete(self) -> None:
+        """Take all away."""
+        for path in self._arrived("new"):
+            self.taken.append(path.read_bytes())
+            path.unlink()
+
+    def everything(self) -> list[bytes]:
+        """Give all messages that ever arrived, sorted."""
+        there = [path.read_bytes() for place in ("new", "cur") for path in self._arrived(place)]
+        return sorted(self.taken + there)
+
+    def _arrived(self, place: str) -> list[Path]:
+        directory = self._mail / place
+        return list(directory.iterdir()) if directory.exists() else []
+
+
+READERS: list[Callable[[Reader], None]] = [Reader.ignore, Reader.read, Reader.delete]
+
+
+@pytest.mark.parametrize("death", list(Death), ids=lambda death: death.name)
+@pytest.mark.parametrize("use", READERS, ids=lambda use: use.__name__)
+async def test_dying_at_any_step_delivers_each_message_exactly_once(
+    tmp_path: Path, death: Death, use: Callable[[Reader], None]
+) -> None:
+    """Killed or cut at the n-th step, for every n, then started again (P4)."""
+    last = await count_steps(tmp_path / "undisturbed")
+    for n in range(1, last + 1):
+        root = tmp_path / str(n)
+        reader = Reader(root)
+        with pytest.raises(Died):
+            await run_poll(root, ScriptedSteps(n, death=death))
+        use(reader)
+        await run_poll(root, DurableSteps())
+        use(reader)
+        await run_poll(root, DurableSteps())
+
+        assert reader.everything() == BODIES, f"step {n}"
+        assert await states(root) == [MessageState.SETTLED] * 3
+        assert list((root / "Mail" / "tmp").iterdir()) == []
+
+
+async def test_dying_again_during_recovery_delivers_each_message_exactly_once(
+    tmp_path: Path,
+) -> None:
+    """Two crashes in a row, at every pair of steps (P4)."""
+    last = await count_steps(tmp_path / "undisturbed")
+    for first in range(1, last + 1):
+        for second in range(1, last + 1):
+            root = tmp_path / f"{first}-{second}"
+            with suppress(Died):
+                await run_poll(root, ScriptedSteps(first, death=Death.POWER))
+            with suppress(Died):
+                await run_poll(root, ScriptedSteps(second, death=Death.POWER))
+            await run_poll(root, DurableSteps())
+
+            assert Reader(root).everything() == BODIES, f"steps {first} and {second}"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+async def test_a_failing_step_loses_nothing_and_shows_nothing_half(
+    tmp_path: Path, code: int
+) -> None:
+    """The n-th step fails, for every n: an error, no partial message, and all well next time."""
+    last = await count_steps(tmp_path / "undisturbed")
+    for n in range(1, last + 1):
+        root = tmp_path / str(n)
+        failure = OSError(code, "injected")
+        with pytest.raises((DestinationUnavailable, LedgerError)):
+            await run_poll(root, ScriptedSteps(n, error=failure))
+        after_failure = Reader(root).everything()
+        await run_poll(root, DurableSteps())
+
+        assert set(after_failure) <= set(BODIES), f"step {n}"
+        assert Reader(root).everything() == BODIES, f"step {n}"
+        assert list((root / "Mail" / "tmp").iterdir()) == []
+
+
+async def test_every_step_comes_in_its_order(tmp_path: Path) -> None:
+    """Content before name before STAGED before move before receipt (P1, P2)."""
+    await run_poll(tmp_path, ScriptedSteps())
+    more = ScriptedSteps()
+    PARCELS.append(make_parcel(b"uid3", b"Subject: 3\r\n\r\nbody\r\n"))
+    try:
+        await run_poll(tmp_path, more)
+    finally:
+        PARCELS.pop()
+
+    assert [step.partition(" 17")[0] for step in more.log] == [
+        "write",
+        "sync file",
+        "sync tmp/",
+        "commit",
+        "rename to new/",
+        "sync new/",
+        "sync cur/",
+        "sync tmp/",
+        "commit",
+    ]

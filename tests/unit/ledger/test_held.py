@@ -1,0 +1,122 @@
+"""What was set aside, and what the operator makes of it."""
+
+from popsync.ledger import HeldDelivery, SqliteLedger
+from popsync.model import DeliveryState, MessageState, UnretrievedMessage
+from tests.doubles.retrieved import ACCOUNT, make_key, make_seen
+from tests.unit.ledger.conftest import HandClock
+from tests.unit.ledger.test_recording import change, known
+
+U1 = make_key(b"u1")
+LARGE = UnretrievedMessage(
+    make_key(b"large").unique_id, 10**9, MessageState.HELD, "too large", oversize=True
+)
+
+
+async def hold(ledger: SqliteLedger) -> int:
+    """Have one destination of two refuse a message for good; give its number."""
+    await ledger.record(
+        [make_seen(U1, ("inbox", ""), ("mta", "a"))],
+        [
+            change(U1, DeliveryState.STAGED),
+            change(U1, DeliveryState.HELD, "mta", "a", attempts=2, next_try=50.0),
+        ],
+    )
+    await ledger.record([], [change(U1, DeliveryState.DELIVERED)])
+    (row,) = await ledger.held()
+    return row.id
+
+
+async def test_held_deliveries_are_listed_with_all_that_is_known(
+    ledger: SqliteLedger, clock: HandClock
+) -> None:
+    """The refused one, not the one that arrived; and the message that was never retrieved."""
+    number = await hold(ledger)
+    await ledger.note_unretrieved(ACCOUNT, [LARGE])
+    refused, large = await ledger.held()
+
+    assert refused == HeldDelivery(
+        number, ACCOUNT, U1.unique_id, 100, clock.now, "mta", "a", "reply", 2, 50.0, "", False
+    )
+    assert (large.octets, large.destination, large.reason) == (10**9, "", "too large")
+    assert large.oversize
+    assert list(await ledger.held_message(number)) == [refused]
+    assert [report.held for report in await ledger.accounts()] == [2]
+
+
+async def test_a_retried_message_is_due_at_once(ledger: SqliteLedger) -> None:
+    """Only what was refused is tried again."""
+    number = await hold(ledger)
+
+    assert await ledger.retry_held(number)
+    assert not await ledger.retry_held(number)
+    (message,) = await known(ledger)
+    assert (message.state, message.next_try) == (MessageState.PENDING, None)
+    assert await ledger.held() == ()
+    statuses = (await ledger.deliveries([U1]))[U1]
+    assert {key.destination: status.state for key, status in statuses.items()} == {
+        "inbox": DeliveryState.DELIVERED,
+        "mta": DeliveryState.SEEN,
+    }
+
+
+async def test_a_retried_message_too_large_before_is_retrieved(ledger: SqliteLedger) -> None:
+    """The operator wants it."""
+    await ledger.note_unretrieved(ACCOUNT, [LARGE])
+    ((number, *_),) = await ledger.held()
+
+    assert await ledger.retry_held(number)
+    (message,) = await known(ledger, b"large")
+    assert (message.state, message.oversize) == (MessageState.PENDING, False)
+
+
+async def test_a_dropped_message_stays_dropped(ledger: SqliteLedger) -> None:
+    """Whether it is seen, refused or gone afterwards: the operator's word does not expire."""
+    number = await hold(ledger)
+
+    assert await ledger.drop_held(number)
+    assert not await ledger.drop_held(number)
+    await ledger.record([make_seen(U1)], [change(U1, DeliveryState.DEFERRED, "mta", "a")])
+    await ledger.close_listing(ACCOUNT, gone=[U1.unique_id], renumbering=False)
+    assert [m.state for m in await known(ledger)] == [MessageState.DROPPED]
+    assert await ledger.held() == ()
+
+
+async def test_a_dropped_large_message_stays_dropped(ledger: SqliteLedger) -> None:
+    """The next listing finds it too large again, and changes nothing."""
+    await ledger.note_unretrieved(ACCOUNT, [LARGE])
+    ((number, *_),) = await ledger.held()
+    await ledger.drop_held(number)
+    await ledger.note_unretrieved(ACCOUNT, [LARGE])
+
+    assert [m.state for m in await known(ledger, b"large")] == [MessageState.DROPPED]
+
+
+async def test_a_message_still_on_its_way_is_not_dropped(ledger: SqliteLedger) -> None:
+    """While another destination may take it, it is not the operator's to give up."""
+    await ledger.record(
+        [make_seen(U1, ("a", ""), ("b", ""))], [change(U1, DeliveryState.HELD, "a")]
+    )
+    ((number, *_),) = await ledger.held()
+
+    assert not await ledger.drop_held(number)
+
+
+async def test_what_is_owed_to_a_destination_no_longer_configured_is_held(
+    ledger: SqliteLedger,
+) -> None:
+    """It waits for the operator; what others are owed goes on, what arrived stays."""
+    seen = make_seen(U1, ("inbox", ""), ("old", ""), ("old", "a"))
+    await ledger.record([seen], [change(U1, DeliveryState.DEFERRED, "old", next_try=9.0)])
+
+    assert await ledger.hold_unroutable(ACCOUNT, frozenset({"inbox"})) == 2
+    assert await ledger.hold_unroutable(ACCOUNT, frozenset({"inbox"})) == 0
+    assert [row.destination for row in await ledger.held()] == ["old", "old"]
+    assert "no longer configured" in (await ledger.held())[0].reply
+    assert [m.state for m in await known(ledger)] == [MessageState.PENDING]
+
+
+async def test_recording_nothing_writes_nothing(ledger: SqliteLedger) -> None:
+    """No commit for an empty hand."""
+    await ledger.record([], [])
+
+    assert await ledger.accounts() == ()
