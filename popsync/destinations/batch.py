@@ -17,7 +17,6 @@ class Batch:
         self._waiting = deque(parcels)
         self._journal = journal
         self._settled: list[Outcome] = []
-        self._journal_failed = False
         self._accepted = False
         self._rejected_in_a_row = 0
 
@@ -56,15 +55,14 @@ class Batch:
             raise DestinationUnavailable(f"refuses every message: {rejections[-1]}")
 
     async def commit(self, *intents: Intent) -> None:
-        """Make all that is known durable, and ``intents`` with it. Raises LedgerError."""
+        """Make all that is known durable, and ``intents`` with it.
+
+        Raises LedgerError; then nothing of it is told again, as nobody knows what got through.
+        """
         settled, self._settled = self._settled, []
-        try:
-            await self._journal.record(settled, intents)
-        except BaseException:
-            self._journal_failed = True
-            raise
+        await self._journal.record(settled, intents)
 
     async def commit_rest(self) -> None:
-        """Make durable what is left, unless the journal has failed: then nothing may be said."""
-        if self._settled and not self._journal_failed:
+        """Make durable what is left, if anything is."""
+        if self._settled:
             await self.commit()

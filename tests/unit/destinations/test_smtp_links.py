@@ -147,3 +147,13 @@ async def test_a_busy_destination_is_ready() -> None:
         await destination.close()
 
     assert ready_in_between == [1, 1]
+
+
+async def test_a_worn_link_is_left_at_once() -> None:
+    """Not only when the next batch looks for one."""
+    pool = Pool(Reuse(max_messages=1))
+    link = await pool.links.take()
+    link.offered = 1
+    await pool.links.give_back(link)
+
+    assert pool.streams[0].closed

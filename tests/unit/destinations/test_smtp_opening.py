@@ -6,6 +6,7 @@ from popsync.destinations.dialogue import Dialogue
 from popsync.destinations.login import Login, log_in
 from popsync.destinations.smtp import SmtpDestination, SmtpSettings
 from popsync.errors import (
+    DeadlineExceeded,
     DestinationMisconfigured,
     DestinationUnavailable,
     SecretUnavailable,
@@ -104,6 +105,12 @@ async def test_a_server_without_ehlo_is_greeted_with_helo(answer: str) -> None:
     assert journal.kinds() == ["receipt", "receipt"]
 
 
+async def test_a_deadline_counts_from_the_question() -> None:
+    """However little of a reply is there already."""
+    with pytest.raises(DeadlineExceeded, match="no whole reply"):
+        await Dialogue(ReplayStream([b"220-x\r\n"])).receive(timeout_s=0)
+
+
 async def test_a_server_that_knows_neither_ehlo_nor_helo_is_unavailable() -> None:
     """Its second refusal is reported."""
     script = SmtpScript(answers={"EHLO": ["500 what"], "HELO": ["501 still no"]})
@@ -151,6 +158,7 @@ async def test_without_tls_nothing_goes_on(extensions: tuple[str, ...], answer: 
     error = await fail_to_open(script, password=PASSWORD, tls=TlsOptions("starttls"))
 
     assert error.temporary or "injected" in str(answer)
+    assert ("STARTTLS" in script.commands) == ("STARTTLS" in extensions)
     assert not any(command.startswith("AUTH") for command in script.commands)
 
 
