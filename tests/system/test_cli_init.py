@@ -93,3 +93,25 @@ def test_the_login_is_tried_when_wanted(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "account jane: 0 messages" in done.stdout
+
+
+def test_what_no_question_could_find_out_leaves_no_file(tmp_path: Path) -> None:
+    """A configuration that would not load is not left behind."""
+    path = tmp_path / "popsync.toml"
+    answers = (*ANSWERS[:-1], "~nobody-of-that-name/Mail")
+
+    done = popsync("init", "-c", path, answers=lines(*answers))
+
+    assert done.returncode == 78
+    assert "home directory" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_answer_about_the_login_is_a_no(tmp_path: Path) -> None:
+    """The configuration is written by then, and that is success."""
+    path = tmp_path / "popsync.toml"
+
+    done = popsync("init", "-c", path, answers=lines(*ANSWERS))
+
+    assert done.returncode == 0
+    assert "OK: 1 account" in done.stdout

@@ -22,7 +22,6 @@ from popsync.cli.options import Command, invocation
 from popsync.config.checks import check_host, check_text, check_user
 from popsync.config.load import load_config
 from popsync.config.secret_table import parse_secret
-from popsync.errors import ConfigError
 
 _MODES = """
 What happens to messages on the server after they are delivered here?
@@ -87,7 +86,10 @@ def ask() -> Answers:
 
 
 def write_new_file(path: Path, text: str) -> None:
-    """Create ``path`` with mode 0600, whole or not at all; raises OSError if it exists."""
+    """Create ``path`` with mode 0600, whole and sound or not at all.
+
+    Raises OSError, also when it exists; ConfigError.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -96,7 +98,7 @@ def write_new_file(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         load_config(path)
-    except (OSError, ConfigError):
+    except BaseException:  # Control-C too
         path.unlink()
         raise
 

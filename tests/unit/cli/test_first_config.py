@@ -12,6 +12,7 @@ from popsync.cli.first_config import (
     format_first_config,
     guess_host,
     split_host,
+    table_of_secret,
 )
 
 ANSWERS = Answers(
@@ -125,3 +126,9 @@ def test_a_file_is_named_not_read() -> None:
     )
 
     assert parsed["account"]["gmx"]["password"] == {"file": "~/.secret"}
+
+
+def test_a_command_with_an_open_quote_is_refused() -> None:
+    """With a sentence for the user."""
+    with pytest.raises(ValueError, match="quote"):
+        table_of_secret("command", "pass 'mail")

@@ -13,7 +13,7 @@ import structlog
 
 from popsync.cli.event_log import EventLog
 from popsync.cli.logs import choose_level, render_for_journal, render_plain, set_up_logs
-from popsync.errors import AuthRejected, DeliveryRejected
+from popsync.errors import AuthRejected, DeliveryRejected, UnexpectedError
 from popsync.model import DeliveryState, PollSummary, UniqueId
 from popsync.poll.events import (
     Deleted,
@@ -162,6 +162,33 @@ def test_a_traceback_follows_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[0].endswith("error   unexpected account=gmx")
     assert lines[1].startswith("Traceback")
     assert lines[-1].startswith("ValueError")
+
+
+def test_a_bug_in_a_poll_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its traceback comes even where somebody else sums polls up."""
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    set_up_logs(level="info", form="plain", verbosity=0)
+    error = UnexpectedError("KeyError: 'x'")
+    error.__cause__ = KeyError("x")
+
+    EventLog(sums_up=False)(PollEnded(PollReport("gmx", PollSummary(0, 1), error)))
+
+    lines = stderr.getvalue().splitlines()
+    assert lines[0].endswith("unexpected, a bug account=gmx")
+    assert lines[-1] == "KeyError: 'x'"
+
+
+def test_a_stream_that_is_no_file_is_not_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then lines are plain, whatever the environment says."""
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setenv("JOURNAL_STREAM", "1:2")
+    set_up_logs(level="info", form="auto", verbosity=0)
+
+    structlog.get_logger().info("hello")
+
+    assert stderr.getvalue().endswith("info    hello\n")
 
 
 def test_journald_gets_priorities_on_every_line() -> None:

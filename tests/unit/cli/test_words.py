@@ -2,7 +2,7 @@
 
 import pytest
 
-from popsync.cli.words import count, format_octets, format_when
+from popsync.cli.words import count, format_octets, format_span, format_when
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,8 @@ def test_moments_are_told_relative_to_now(moment: float | None, shown: str) -> N
 def test_one_of_a_thing_is_singular() -> None:
     """And thousands are grouped."""
     assert (count(1, "message"), count(10_000, "message")) == ("1 message", "10,000 messages")
+
+
+def test_no_time_at_all_has_words_too() -> None:
+    """Clocks may even run backwards."""
+    assert (format_span(0), format_span(-5)) == ("0 seconds", "0 seconds")
