@@ -122,8 +122,41 @@ def test_a_broken_configuration_is_78(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_two_rounds_at_once_do_not_meet(tmp_path: Path) -> None:
-    """The first signal ends a waiting round with success; meanwhile a second one is kept out."""
+def test_no_enabled_account_is_said(tmp_path: Path) -> None:
+    """A round over nothing is a success, but hardly what was meant."""
+    config = write_config(
+        tmp_path / "popsync.toml", MAILDIR + account("jane", 9, "enabled = false")
+    )
+
+    done = popsync("-c", config, "once")
+
+    assert done.returncode == 0
+    assert "no account" in done.stderr
+
+
+def test_the_first_signal_ends_a_round_properly(tmp_path: Path) -> None:
+    """What is in hand is finished; the next round brings the rest, and nothing twice (P4)."""
+    with serving(tmp_path, "jane") as served:
+        config = write_config(
+            tmp_path / "popsync.toml",
+            MAILDIR + account("jane", served.pop3_port, 'pipelining = "off"', mode="delete"),
+        )
+        for number in range(60):
+            served.send("jane", MESSAGE % number + b"x" * 200_000 + b"\r\n")
+        first = start_popsync("-c", config, "once")
+        assert first.stderr is not None
+        first.stderr.readline()  # the first delivery
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=40)
+        second = popsync("-c", config, "once")
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    subjects = {message.partition(b"Subject: ")[2].split()[0] for message in delivered(tmp_path)}
+    assert len(delivered(tmp_path)) == len(subjects) == 60
+
+
+def test_a_second_signal_ends_a_round_at_once(tmp_path: Path) -> None:
+    """Even one that waits for a silent server; meanwhile no other round can begin."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         config = write_config(tmp_path / "popsync.toml", MAILDIR + account("jane", port))
