@@ -51,6 +51,17 @@ class TestMemory(DestinationContract):
         assert [type(outcome) for outcome in journal.settled] == [Refusal, Receipt]
         assert len(destination.arrived) == 1
 
+    async def test_what_is_staged_arrives_on_recovery(self) -> None:
+        """As long as the process lives."""
+        destination = MemoryDestination()
+        destination.failures["publish"] = DestinationUnavailable("told so")
+        journal = RecordingJournal()
+        with pytest.raises(DestinationUnavailable):
+            await destination.deliver(self.parcels(1), journal)
+
+        assert [type(o) for o in await destination.recover(journal.intents)] == [Receipt]
+        assert len(destination.arrived) == 1
+
     async def test_what_it_does_not_remember_is_undone(self) -> None:
         """As after a restart of the process."""
         (parcel,) = self.parcels(1)
