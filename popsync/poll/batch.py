@@ -13,11 +13,9 @@ from popsync.model import (
     DeliveryKey,
     DeliveryState,
     DeliveryStatus,
-    Digest,
     Envelope,
     ListedMessage,
     MessageKey,
-    MessageState,
     Parcel,
     RetrievedMessage,
     SeenMessage,
@@ -30,8 +28,7 @@ from popsync.poll.journal import BatchJournal
 from popsync.poll.plan import PollPlan
 from popsync.poll.policy import Account, Route
 from popsync.poll.ports import Ports
-
-_Statuses = Mapping[DeliveryKey, DeliveryStatus]
+from popsync.poll.renumbering import Statuses, recognise
 
 
 @dataclass(slots=True)
@@ -88,8 +85,8 @@ async def deliver_batch(messages: Sequence[RetrievedMessage], session: Session) 
         consignments = await _consign(messages, session)
         journal = _open_journal(consignments, session)
         try:
-            await _send(consignments, journal, session)
             await journal.remember([c.key for c in consignments if not c.owed])
+            await _send(consignments, journal, session)
         finally:
             _settle(consignments, journal, session)
     finally:
@@ -108,7 +105,11 @@ async def _consign(
         key = MessageKey(session.account.id, message.listed.unique_id, message.content.digest)
         rows[key].append(message)
     known = await _known(rows.keys(), session)
-    known |= await _match_renumbered(rows.keys() - known.keys(), session)
+    if session.plan.renumbered:
+        strangers = {key: rows[key][0].content.octets for key in rows.keys() - known.keys()}
+        known |= await recognise(
+            session.account.id, strangers, session.memory, session.ports.ledger
+        )
     session.copies.update({key: len(same) for key, same in rows.items()})
     now = session.ports.clock()
     routes = session.account.routes
@@ -120,50 +121,14 @@ async def _consign(
     return tuple(consignments)
 
 
-async def _known(keys: Collection[MessageKey], session: Session) -> dict[MessageKey, _Statuses]:
+async def _known(keys: Collection[MessageKey], session: Session) -> dict[MessageKey, Statuses]:
     """Ask the ledger of those messages that it can know; most are new."""
     memory = session.memory.messages
     asked = [key for key in keys if key.unique_id in memory or key in session.copies]
     return dict(await session.ports.ledger.deliveries(asked)) if asked else {}
 
 
-async def _match_renumbered(
-    keys: Collection[MessageKey], session: Session
-) -> dict[MessageKey, _Statuses]:
-    """Give what messages still owe that are known under another unique-id: mostly nothing."""
-    if not session.plan.renumbered:
-        return {}
-    account, ledger, memory = session.account.id, session.ports.ledger, session.memory.messages
-    renamed = [key for key in keys if key.unique_id not in memory]
-    settled = await ledger.known_digests(account, [key.digest for key in renamed])
-    former = _unfinished_by_digest(session)
-    unfinished = {key: former[key.digest] for key in renamed if key.digest in former}
-    statuses = await ledger.deliveries(list(unfinished.values()))
-    matched: dict[MessageKey, _Statuses] = {
-        key: _carry_over(statuses[before], key) for key, before in unfinished.items()
-    }
-    return matched | {key: {} for key in renamed if key.digest in settled}
-
-
-def _unfinished_by_digest(session: Session) -> dict[Digest, MessageKey]:
-    """Give the messages that some destination has perhaps, and others have not."""
-    return {
-        known.digest: MessageKey(session.account.id, unique_id, known.digest)
-        for unique_id, generations in session.memory.messages.items()
-        for known in generations
-        if known.digest and known.state in {MessageState.PENDING, MessageState.HELD}
-    }
-
-
-def _carry_over(statuses: _Statuses, key: MessageKey) -> _Statuses:
-    return {
-        delivery._replace(message=key): status
-        for delivery, status in statuses.items()
-        if status.state is not DeliveryState.DELIVERED
-    }
-
-
-def _every_delivery(key: MessageKey, routes: Sequence[Route]) -> _Statuses:
+def _every_delivery(key: MessageKey, routes: Sequence[Route]) -> Statuses:
     return {
         DeliveryKey(key, route.destination, recipient): NEVER_TRIED
         for route in routes
@@ -172,7 +137,7 @@ def _every_delivery(key: MessageKey, routes: Sequence[Route]) -> _Statuses:
 
 
 def _due_deliveries(
-    statuses: _Statuses, routes: Sequence[Route], now: float
+    statuses: Statuses, routes: Sequence[Route], now: float
 ) -> tuple[DeliveryKey, ...]:
     """Give what is not delivered yet, may be tried now, and has a destination to go to."""
     configured = {route.destination for route in routes}

@@ -1,0 +1,91 @@
+"""Known messages under new unique-ids: they are recognised by their digest."""
+
+from collections.abc import Mapping, Sequence
+
+from popsync.model import (
+    AccountId,
+    AccountMemory,
+    DeliveryChange,
+    DeliveryKey,
+    DeliveryState,
+    DeliveryStatus,
+    Digest,
+    MessageKey,
+    MessageState,
+    SeenMessage,
+    UniqueId,
+)
+from popsync.poll.ports import Ledger
+
+Statuses = Mapping[DeliveryKey, DeliveryStatus]
+
+
+async def recognise(
+    account: AccountId, octets: Mapping[MessageKey, int], memory: AccountMemory, ledger: Ledger
+) -> dict[MessageKey, Statuses]:
+    """Give the deliveries of those messages that are known under other unique-ids.
+
+    octets: the size of each message of the account. Most have none left to make. What another
+    still owes is durable under its new name on return, with its attempts and doubts, so that no
+    destination gets again what it has and no repeat goes unmarked (P4).
+    """
+    settled = await ledger.known_digests(account, [key.digest for key in octets])
+    former = _unfinished([key for key in octets if key.digest not in settled], memory)
+    found = await ledger.deliveries([old for same in former.values() for old in same])
+    owed = {key: _owed([found[old] for old in same], key) for key, same in former.items()}
+    if owed:
+        await ledger.record(
+            [_seen(key, octets[key], statuses) for key, statuses in owed.items()],
+            [_change(d, status) for statuses in owed.values() for d, status in statuses.items()],
+        )
+    return owed | {key: {} for key in octets if key.digest in settled}
+
+
+def _unfinished(
+    keys: Sequence[MessageKey], memory: AccountMemory
+) -> Mapping[MessageKey, Sequence[MessageKey]]:
+    """Give for each message the known ones with its digest that some destination lacks."""
+    former: dict[Digest, list[UniqueId]] = {key.digest: [] for key in keys}
+    for unique_id, generations in memory.messages.items():
+        for known in generations:
+            if known.digest in former and known.state in {MessageState.PENDING, MessageState.HELD}:
+                former[known.digest].append(unique_id)
+    return {
+        key: [key._replace(unique_id=unique_id) for unique_id in former[key.digest]]
+        for key in keys
+        if former[key.digest]
+    }
+
+
+def _owed(former: Sequence[Statuses], key: MessageKey) -> Statuses:
+    """Give what is still owed to ``key`` after all that was done under its former names."""
+    furthest: dict[DeliveryKey, DeliveryStatus] = {}
+    for delivery, status in (item for statuses in former for item in statuses.items()):
+        here = delivery._replace(message=key)
+        furthest[here] = max(furthest.get(here, status), status, key=_progress)
+    return {
+        delivery: status
+        for delivery, status in furthest.items()
+        if status.state is not DeliveryState.DELIVERED
+    }
+
+
+def _progress(status: DeliveryStatus) -> tuple[bool, int]:
+    return status.state is DeliveryState.DELIVERED, status.doubts
+
+
+def _seen(key: MessageKey, octets: int, statuses: Statuses) -> SeenMessage:
+    owed = tuple((delivery.destination, delivery.recipient) for delivery in statuses)
+    return SeenMessage(key, octets, copies=1, suspect=False, deliveries=owed)
+
+
+def _change(delivery: DeliveryKey, status: DeliveryStatus) -> DeliveryChange:
+    """Give a new delivery the history of an old one; a doubt is kept by its count."""
+    held = status.state is DeliveryState.HELD
+    return DeliveryChange(
+        delivery,
+        DeliveryState.HELD if held else DeliveryState.DEFERRED,
+        attempts=status.attempts,
+        next_try=status.next_try,
+        doubts=status.doubts,
+    )
