@@ -7,9 +7,8 @@ from popsync.model import AccountId, DeliveryState, Digest, MessageKey, UniqueId
 from popsync.poll.events import Delivered, Event, NotDelivered, PollReport, Warned
 from popsync.poll.once import poll_once
 from popsync.poll.policy import Account, Policy, Route
-from popsync.poll.ports import Ports
+from popsync.poll.ports import Destination, Ports
 from popsync.storage import DurableSteps
-from tests.doubles.destination import MemoryDestination
 from tests.doubles.maildrop import RemoteMaildrop, TrackedContent
 
 ACCOUNT_ID = AccountId("jane@pop.example.org")
@@ -25,7 +24,7 @@ class Desk:
     def __init__(
         self,
         state_dir: Path,
-        *destinations: MemoryDestination,
+        *destinations: Destination,
         steps: DurableSteps | None = None,
         burst: int = 2,
     ) -> None:
