@@ -34,7 +34,8 @@ class Intake:
         self._left -= len(text)
         self.too_large = self.too_large or self._left < 0
         known = self._tail + text
-        self._tail = known[-2:]
+        # What a line end may begin; a dot behind one has been counted.
+        self._tail = b"" if known.endswith(b".") else known[-2:]
         self.ambiguous = self.ambiguous or known.count(b"\n.") != known.count(b"\r\n.")
         if self.too_large or self.ambiguous or self.error is not None:
             self._writer.discard()

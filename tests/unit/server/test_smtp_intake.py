@@ -19,6 +19,8 @@ from popsync.storage import Scratch
         ([b"\n", b".\n"], True),
         ([b"a\r", b"\n", b".b\r\n"], False),
         ([b"\r", b"\n.\r\n"], False),
+        ([b"a\r\n.", b"b\r\n"], False),
+        ([b"a\n.", b"b\r\n"], True),
     ],
 )
 async def test_a_dot_after_a_bare_lf_is_found_in_any_chunks(
