@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from popsync.destinations.dialect import Dialect
 from popsync.errors import DeliveryError, DeliveryRejected, RecipientRejected, escape
 from popsync.model import DeliveryKey, Parcel, Refusal
 from popsync.wire.smtp.addresses import is_mailbox, is_recipient
@@ -43,7 +42,7 @@ def read_parcel(parcel: Parcel) -> Iterator[bytes]:
 
 
 def plan_attempt(
-    parcel: Parcel, found: Survey, offered: Extensions, *, destination: str, dialect: Dialect
+    parcel: Parcel, found: Survey, offered: Extensions, *, destination: str
 ) -> tuple[Attempt | None, list[Refusal]]:
     """Give the transaction for a message, and a refusal for each recipient it leaves out.
 
@@ -51,7 +50,7 @@ def plan_attempt(
     nobody left to send it to.
     """
     reverse_path = parcel.envelope.reverse_path
-    obstacle = _find_obstacle(reverse_path, found, offered, dialect)
+    obstacle = _find_obstacle(reverse_path, found, offered)
     fates = {r: obstacle or _find_address_fault(r, offered) for r in parcel.envelope.recipients}
     recipients = tuple(r for r, fault in fates.items() if not fault)
     mail = b""
@@ -72,12 +71,10 @@ def plan_attempt(
     return attempt if recipients else None, refusals
 
 
-def _find_obstacle(reverse_path: str, found: Survey, offered: Extensions, dialect: Dialect) -> str:
+def _find_obstacle(reverse_path: str, found: Survey, offered: Extensions) -> str:
     """Say why this server cannot have the message at all; empty when it can."""
     if offered.size and found.octets > offered.size:
         return f"the message has {found.octets} octets, the server takes {offered.size} (SIZE)"
-    if found.nul and not dialect.takes_nul:
-        return "the message contains NUL octets, which SMTP cannot carry"
     if reverse_path and not is_mailbox(reverse_path):
         return f"the reverse-path is not an address: {escape(reverse_path)}"
     return _find_utf8_fault(reverse_path, offered)

@@ -93,7 +93,6 @@ class Courier:
                 await self._survey(parcel),
                 self._dialogue.extensions,
                 destination=self._destination,
-                dialect=self._dialect,
             )
             self._batch.settle(refusals)
             if attempt is not None:

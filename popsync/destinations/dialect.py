@@ -11,13 +11,9 @@ class Dialect:
     """The verbs to greet with; the next one is tried when a server does not know the first."""
     normalise: bool
     """Whether bare CR and LF become CRLF (P6)."""
-    takes_nul: bool
-    """Whether NUL octets may be sent: RFC 5321 §4.1.1.4 allows none."""
     reply_per_recipient: bool
     """Whether the final dot is answered once for each accepted recipient."""
 
 
-SMTP = Dialect(
-    greetings=("EHLO", "HELO"), normalise=True, takes_nul=False, reply_per_recipient=False
-)
-LMTP = Dialect(greetings=("LHLO",), normalise=False, takes_nul=True, reply_per_recipient=True)
+SMTP = Dialect(greetings=("EHLO", "HELO"), normalise=True, reply_per_recipient=False)
+LMTP = Dialect(greetings=("LHLO",), normalise=False, reply_per_recipient=True)

@@ -24,21 +24,19 @@ class Survey(NamedTuple):
     octets: int
     """Its size as SMTP counts it: line ends mended, dots not doubled (RFC 1870 §3)."""
     eightbit: bool
-    nul: bool
 
 
 def survey(chunks: Iterable[bytes]) -> Survey:
     """Look through a message once."""
-    octets, eightbit, nul = 0, False, False
+    octets, eightbit = 0, False
     last = b"\n"  # what is empty needs no line end
     for chunk in chunks:
         octets += len(chunk) + _count_bare(chunk)
         if last == b"\r" and chunk[:1] == b"\n":
             octets -= 2  # that CRLF was cut in two, and both halves counted as bare
         eightbit = eightbit or not chunk.isascii()
-        nul = nul or b"\0" in chunk
         last = chunk[-1:] or last
-    return Survey(octets + (0 if last in b"\r\n" else 2), eightbit, nul)
+    return Survey(octets + (0 if last in b"\r\n" else 2), eightbit)
 
 
 def encode_blocks(chunks: Iterable[bytes], *, normalise: bool) -> Iterator[bytes]:

@@ -78,18 +78,18 @@ def test_no_block_is_larger_than_64_kib(piece: bytes, *, normalise: bool) -> Non
 @pytest.mark.parametrize(
     ("chunks", "found"),
     [
-        ([], Survey(0, eightbit=False, nul=False)),
-        ([b""], Survey(0, eightbit=False, nul=False)),
-        ([b"a\r\n"], Survey(3, eightbit=False, nul=False)),
-        ([b"a"], Survey(3, eightbit=False, nul=False)),
-        ([b"a\n"], Survey(3, eightbit=False, nul=False)),
-        ([b"a\r"], Survey(3, eightbit=False, nul=False)),
-        ([b"a\r", b"\n.b"], Survey(7, eightbit=False, nul=False)),
-        ([b"a\r", b"", b"\n"], Survey(3, eightbit=False, nul=False)),
-        ([b"\xe4\r\n", b"a"], Survey(6, eightbit=True, nul=False)),
-        ([b"a", b"\0\r\n"], Survey(4, eightbit=False, nul=True)),
+        ([], Survey(0, eightbit=False)),
+        ([b""], Survey(0, eightbit=False)),
+        ([b"a\r\n"], Survey(3, eightbit=False)),
+        ([b"a"], Survey(3, eightbit=False)),
+        ([b"a\n"], Survey(3, eightbit=False)),
+        ([b"a\r"], Survey(3, eightbit=False)),
+        ([b"a\r", b"\n.b"], Survey(7, eightbit=False)),
+        ([b"a\r", b"", b"\n"], Survey(3, eightbit=False)),
+        ([b"\xe4\r\n", b"a"], Survey(6, eightbit=True)),
+        ([b"a", b"\0\r\n"], Survey(4, eightbit=False)),
     ],
 )
-def test_a_survey_tells_size_8_bit_and_nul(chunks: list[bytes], found: Survey) -> None:
+def test_a_survey_tells_size_and_8_bit(chunks: list[bytes], found: Survey) -> None:
     """The size is that of the data without doubled dots, exact wherever the content is cut."""
     assert survey(chunks) == found
