@@ -105,8 +105,12 @@ async def _consign(
         key = MessageKey(session.account.id, message.listed.unique_id, message.content.digest)
         rows[key].append(message)
     known = await _known(rows.keys(), session)
-    if session.plan.renumbered:
-        strangers = {key: rows[key][0].content.octets for key in rows.keys() - known.keys()}
+    strangers = {
+        key: same[0].content.octets
+        for key, same in rows.items()
+        if key not in known and _may_be_renamed(key, session)
+    }
+    if strangers:
         known |= await recognise(
             session.account.id, strangers, session.memory, session.ports.ledger
         )
@@ -119,6 +123,12 @@ async def _consign(
         owed = _due_deliveries(statuses, routes, now)
         consignments.append(Consignment(key, same, statuses, owed))
     return tuple(consignments)
+
+
+def _may_be_renamed(key: MessageKey, session: Session) -> bool:
+    """Tell whether an unknown message may be a known one: now, or when it could not be had."""
+    generations = session.memory.messages.get(key.unique_id, ())
+    return session.plan.renumbered or any(known.digest is None for known in generations)
 
 
 async def _known(keys: Collection[MessageKey], session: Session) -> dict[MessageKey, Statuses]:

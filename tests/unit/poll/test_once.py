@@ -721,21 +721,31 @@ async def test_a_copy_of_a_refused_message_is_not_deleted(
     assert desk.server.left == []
 
 
-async def test_a_row_that_was_not_given_does_not_pass_for_its_delivered_twin(
+async def test_rows_that_share_a_unique_id_are_not_deleted_one_by_one(
     desk: Desk, inbox: TwoPhaseDestination
 ) -> None:
-    """None of the rows is deleted before all of them were retrieved (P1)."""
+    """A stop came between them; were A deleted now, B would pass for it later (P1)."""
     desk.policy = DELETE
+    desk.server.burst = 1
     desk.server.add(A, B, unique_id=b"same")
-    desk.server.faults.break_after = 2
-    await desk.poll()
-    assert inbox.contents == [A]
 
-    desk.policy = Policy(deletes=True, fetch_limit=1)
+    async def stop(burst: int) -> None:
+        desk.stopping = True
+
+    desk.server.before_burst = stop
     await desk.poll_well()
+    assert inbox.contents == [A]
+    assert desk.server.left == [A, B]
 
+    desk.stopping = False
+    desk.server.before_burst = _at_once
+    await desk.poll_well()
     assert inbox.contents == [A, B]
     assert desk.server.left == []
+
+
+async def _at_once(burst: int) -> None:
+    """Let every burst come."""
 
 
 # -- renumbering -------------------------------------------------------------------------------
@@ -817,6 +827,47 @@ async def test_a_renumbered_message_goes_only_where_it_is_missing(
 
     assert inbox.contents == MANY
     assert sorted(relay.contents) == sorted(MANY)
+
+
+async def test_a_doubt_keeps_its_mark_through_a_renumbering(
+    both: Desk, inbox: TwoPhaseDestination, relay: OneShotDestination
+) -> None:
+    """Also when the message was held meanwhile and somebody lets it go (P4)."""
+    both.server.add(*MANY)
+    relay.parts_when_lost = False
+    relay.lose_replies = 1
+    await both.poll_well()
+    relay.refusals[MANY[0]] = REJECTED
+    await both.poll_well()
+    relay.refusals.clear()
+    both.server.renumber()
+    await both.poll_well()
+    for held in await both.ledger.held():
+        await both.ledger.retry_held(held.id)
+
+    await both.poll_well()
+
+    assert inbox.contents == MANY
+    assert [m.marked for m in relay.arrived if m.octets == MANY[0]] == [False, True]
+
+
+async def test_a_message_that_was_not_given_during_a_renumbering_is_recognised_later(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """The renumbering does not wait for it, and it is not delivered twice."""
+    desk.server.add(*MANY)
+    await desk.poll_well()
+    desk.server.renumber()
+    desk.server.faults.not_given = {b"r30"}
+    await desk.poll_well()
+    assert not (await desk.ledger.memory(ACCOUNT_ID)).renumbering
+    desk.server.faults.not_given = set()
+    desk.now += 300
+
+    await desk.poll_well()
+
+    assert desk.server.count("RETR") == 25 + 25 + 1
+    assert inbox.contents == MANY
 
 
 # -- the ledger, bugs and the end --------------------------------------------------------------
