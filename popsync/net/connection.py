@@ -65,6 +65,11 @@ class Connection(asyncio.Protocol):
         """Whether the peer is this machine."""
         return self._loopback
 
+    @property
+    def unread(self) -> int:
+        """Octets that have arrived and were not read yet."""
+        return self._unread_octets
+
     async def read(self, *, timeout_s: float) -> bytes:
         """Give all that has arrived, at least one octet; ``b""`` once the peer has closed.
 

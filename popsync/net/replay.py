@@ -46,6 +46,11 @@ class ReplayStream:
         """Whether it passes for this machine."""
         return self._loopback
 
+    @property
+    def unread(self) -> int:
+        """Nothing: a step arrives when it is read."""
+        return 0
+
     async def read(self, *, timeout_s: float) -> bytes:  # noqa: ARG002
         """Give the next step."""
         if not self._steps:

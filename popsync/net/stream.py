@@ -25,6 +25,11 @@ class Stream(Protocol):
         """Whether the peer is this machine: 127.0.0.0/8, ::1 or a Unix socket."""
         ...
 
+    @property
+    def unread(self) -> int:
+        """Octets that have arrived and were not read yet."""
+        ...
+
     async def read(self, *, timeout_s: float) -> bytes:
         """Give what has arrived, at least one octet; ``b""`` once the peer has closed."""
         ...

@@ -1,0 +1,68 @@
+"""Makes one listing of what STAT, LIST and UIDL say, and tells whether it is complete."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+from popsync.errors import RemoteProtocolError
+from popsync.model import ListedMessage, Listing, MessageNumber
+from popsync.wire.pop3.replies import Totals, parse_list_row, parse_uidl_row
+
+_Value = TypeVar("_Value")
+
+
+class ListingAnswers(NamedTuple):
+    """What the server said; None for what it refused or garbled."""
+
+    totals: Totals | None
+    list_rows: Sequence[bytes] | None
+    uidl_rows: Sequence[bytes]
+
+
+def combine(answers: ListingAnswers) -> Listing:
+    """Give the messages that have a usable unique-id, in the order of their numbers.
+
+    It is complete only when all three agree on which messages there are, and every row could be
+    used. A size that LIST does not tell is 0.
+    """
+    sizes, sizes_sound = _by_number(answers.list_rows or (), parse_list_row)
+    names, names_sound = _by_number(answers.uidl_rows, parse_uidl_row)
+    messages = tuple(
+        ListedMessage(number, names[number], sizes.get(number, 0)) for number in sorted(names)
+    )
+    complete = (
+        answers.totals is not None
+        and answers.list_rows is not None
+        and sizes_sound
+        and names_sound
+        and sizes.keys() == names.keys()
+        and _is_whole(names, answers.totals.messages)
+    )
+    return Listing(messages, complete)
+
+
+def _is_whole(numbers: Iterable[int], count: int) -> bool:
+    return sorted(numbers) == list(range(1, count + 1))
+
+
+def _by_number(
+    rows: Sequence[bytes], parse: Callable[[bytes], tuple[MessageNumber, _Value]]
+) -> tuple[dict[MessageNumber, _Value], bool]:
+    """Give what the rows say by message number, and whether every row was sound.
+
+    Of a number that is listed twice nothing is known.
+    """
+    values: dict[MessageNumber, _Value] = {}
+    spoiled: set[MessageNumber] = {MessageNumber(0)}
+    sound = True
+    for row in rows:
+        try:
+            number, value = parse(row)
+        except RemoteProtocolError:
+            sound = False
+            continue
+        if number in values or number in spoiled:
+            spoiled.add(number)
+        values[number] = value
+    for number in spoiled:
+        sound = values.pop(number, None) is None and sound
+    return values, sound

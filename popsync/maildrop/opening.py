@@ -1,0 +1,86 @@
+"""Begins a session: connect, greeting, CAPA, STLS, login."""
+
+from popsync.errors import DeadlineExceeded, PeerClosed, RemoteProtocolError, TlsRefused
+from popsync.maildrop.conversation import Conversation
+from popsync.maildrop.login import log_in
+from popsync.maildrop.refusals import Stage
+from popsync.maildrop.session import Pop3Maildrop
+from popsync.maildrop.settings import Pop3Settings
+from popsync.maildrop.strangers import name_stranger
+from popsync.net.connect import connect_tcp
+from popsync.net.stream import Stream
+from popsync.wire.pop3.capabilities import Capabilities, parse_capabilities
+from popsync.wire.pop3.client import ReplyKind, Rows
+
+
+async def connect_maildrop(settings: Pop3Settings, *, lock_step: bool) -> Pop3Maildrop:
+    """Connect and log in.
+
+    lock_step: one command at a time, whatever CAPA offers. Raises StreamError, ProtocolError,
+    MaildropError, SecretUnavailable.
+    """
+    stream = await connect_tcp(
+        settings.host,
+        settings.port,
+        tls=settings.tls,
+        timeout_s=settings.deadlines.connect_s,
+    )
+    return await open_maildrop(stream, settings, lock_step=lock_step)
+
+
+async def open_maildrop(
+    stream: Stream, settings: Pop3Settings, *, lock_step: bool
+) -> Pop3Maildrop:
+    """Log in over a connection that is there already, or close it. Raises as above."""
+    conversation = Conversation(
+        stream, deadlines=settings.deadlines, max_listed=settings.max_listed
+    )
+    try:
+        await _greet(conversation, settings)
+        capabilities = await _ask_capabilities(conversation)
+        if settings.tls.mode == "starttls":
+            capabilities = await _secure(conversation, capabilities)
+        await log_in(conversation, settings, capabilities)
+        capabilities = await _ask_capabilities(conversation)
+    except BaseException:
+        await conversation.close()
+        raise
+    wanted = settings.pipelining == "on" or (
+        settings.pipelining == "auto" and capabilities.pipelining
+    )
+    return Pop3Maildrop(conversation, settings, pipelined=wanted and not lock_step)
+
+
+async def _greet(conversation: Conversation, settings: Pop3Settings) -> None:
+    conversation.expect_greeting()
+    try:
+        reply = await conversation.next_line(timeout_s=settings.deadlines.greeting_s)
+    except (RemoteProtocolError, PeerClosed) as error:
+        if stranger := name_stranger(conversation.opening):
+            conversation.fail(stranger, conversation.opening)
+        raise error from None
+    except DeadlineExceeded as error:
+        if conversation.secured or conversation.opening:
+            raise
+        raise DeadlineExceeded(
+            f"{error} instead of greeting us; does it expect TLS at once (tls 'implicit')?"
+        ) from None
+    if not reply.ok:
+        raise conversation.refusal("the connection", reply, Stage.GREETING)
+
+
+async def _ask_capabilities(conversation: Conversation) -> Capabilities:
+    await conversation.send(b"CAPA\r\n", ReplyKind.CAPABILITIES)
+    answer = await conversation.next_rows()
+    return parse_capabilities(answer.rows) if isinstance(answer, Rows) else Capabilities()
+
+
+async def _secure(conversation: Conversation, capabilities: Capabilities) -> Capabilities:
+    """Begin TLS or stop: nothing secret has been said yet (P7)."""
+    if not capabilities.stls:
+        raise TlsRefused(f"{conversation.peer}: the server offers no STLS")
+    reply = await conversation.ask(b"STLS\r\n")
+    if not reply.ok:
+        raise TlsRefused(f"{conversation.peer}: STLS was refused: {conversation.words(reply)}")
+    await conversation.start_tls()
+    return await _ask_capabilities(conversation)

@@ -1,0 +1,220 @@
+"""RETR: a window of commands, and messages as they become whole."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from popsync.errors import (
+    DeadlineExceeded,
+    MaildropError,
+    RemoteProtocolError,
+    RetrievalRefused,
+    SizesDisagree,
+)
+from popsync.maildrop.conversation import Conversation
+from popsync.maildrop.settings import Pop3Settings
+from popsync.model import ListedMessage, RefusedMessage, Retrieval, RetrievedMessage
+from popsync.wire.pop3.client import Body, Event, ReplyKind
+from popsync.wire.pop3.commands import format_numbered
+from popsync.wire.pop3.replies import Reply
+
+if TYPE_CHECKING:
+    from popsync.storage.content import ContentWriter
+
+_LEEWAY_OCTETS = 1 << 20
+
+# A server must end a last line that has no end, and does not count that in LIST (Dovecot). This
+# hides nothing: a message that was cut short, or another one's, is never longer by just that.
+_LINE_END_OCTETS = 2
+
+
+class Retriever:
+    """Retrieves ``wanted`` once, in order.
+
+    pipelined: many commands are on their way, and every message must be as long as LIST says;
+    else one at a time, and whatever follows a message unasked spoils it.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        settings: Pop3Settings,
+        wanted: Sequence[ListedMessage],
+        *,
+        pipelined: bool,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._conversation = conversation
+        self._settings = settings
+        self._pipelined = pipelined
+        self._stopping = stopping
+        self._waiting = deque(wanted)
+        self._asked: deque[ListedMessage] = deque()
+        self._asked_octets = 0
+        self._writer: ContentWriter | None = None
+        self._received_octets = 0
+        self._waited_s = 0.0
+        self._error: MaildropError | RemoteProtocolError | None = None
+
+    async def bursts(self) -> AsyncGenerator[Sequence[Retrieval], None]:
+        """Give all messages that are whole after each read; raise what ends the session."""
+        try:
+            while True:
+                await self._fill_window()
+                if not self._asked:
+                    return
+                burst = self._gather()
+                if burst:
+                    yield burst
+                if self._error is not None:
+                    raise self._error
+                if not burst:
+                    await self._read()
+        finally:
+            self._discard_piece()
+
+    # -- commands ----------------------------------------------------------------------------
+
+    async def _fill_window(self) -> None:
+        """Ask for more once half the window is free, with one write."""
+        settings = self._settings
+        if len(self._asked) > settings.window_messages // 2 and self._pipelined:
+            return
+        if self._asked_octets > settings.window_octets // 2 and self._pipelined:
+            return
+        chosen = self._choose()
+        if not chosen:
+            return
+        self._asked.extend(chosen)
+        self._asked_octets += sum(listed.octets for listed in chosen)
+        commands = format_numbered("RETR", [listed.number for listed in chosen])
+        await self._conversation.send(commands, *[ReplyKind.BODY] * len(chosen))
+
+    def _choose(self) -> list[ListedMessage]:
+        chosen: list[ListedMessage] = []
+        octets = self._asked_octets
+        while self._waiting and not self._stopping():
+            asked = len(self._asked) + len(chosen)
+            octets += self._waiting[0].octets
+            if asked and not self._has_room(asked, octets):
+                break
+            chosen.append(self._waiting.popleft())
+        return chosen
+
+    def _has_room(self, asked: int, octets: int) -> bool:
+        return (
+            self._pipelined
+            and asked < self._settings.window_messages
+            and octets <= self._settings.window_octets
+        )
+
+    # -- replies -----------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        """Wait for octets; only that wait counts against the message's time, not our caller's."""
+        deadlines = self._settings.deadlines
+        allowed_s = deadlines.for_message(max(self._asked[0].octets, self._received_octets))
+        left_s = allowed_s - self._waited_s
+        if left_s <= 0:
+            raise DeadlineExceeded(
+                f"{self._conversation.peer}: message {self._asked[0].number} "
+                f"did not arrive within {allowed_s:g} s"
+            )
+        clock = asyncio.get_running_loop().time
+        began_at = clock()
+        await self._conversation.read_more(timeout_s=min(left_s, deadlines.gap_s))
+        self._waited_s += clock() - began_at
+
+    def _gather(self) -> list[Retrieval]:
+        """Give what is whole; an error that comes after it waits in ``_error``."""
+        burst: list[Retrieval] = []
+        try:
+            while self._asked and (event := self._conversation.ready_event()) is not None:
+                retrieval = self._take(event)
+                if retrieval is not None:
+                    burst.append(retrieval)
+        except (MaildropError, RemoteProtocolError) as error:
+            self._error = error
+        except BaseException:
+            _close(burst)
+            raise
+        return burst
+
+    def _take(self, event: Event) -> Retrieval | None:
+        if isinstance(event, Reply):
+            return RefusedMessage(self._next_asked(), self._refusal(event))
+        assert isinstance(event, Body)  # noqa: S101 — the codec gives the announced kind
+        self._received_octets += len(event.octets)
+        if not event.ended:
+            self._keep_piece(event.octets)
+            return None
+        self._check_size()
+        return self._finish(event.octets)
+
+    def _keep_piece(self, octets: bytes) -> None:
+        listed = self._asked[0]
+        limit = 2 * listed.octets + _LEEWAY_OCTETS if listed.octets else self._settings.max_octets
+        if self._received_octets > limit:
+            self._conversation.fail(
+                f"message {listed.number} was listed with {listed.octets} octets "
+                f"and goes on after {self._received_octets}"
+            )
+        if self._writer is None:
+            self._writer = self._settings.scratch.new_content()
+        self._writer.write(octets)
+
+    def _check_size(self) -> None:
+        listed = self._asked[0]
+        surplus = self._received_octets - listed.octets
+        if self._pipelined and surplus not in {0, _LINE_END_OCTETS}:
+            raise SizesDisagree(
+                f"{self._conversation.peer}: message {listed.number} has "
+                f"{self._received_octets} octets, LIST said {listed.octets}"
+            )
+
+    def _finish(self, last: bytes) -> RetrievedMessage:
+        scratch, writer = self._settings.scratch, self._writer
+        if writer is None:
+            content = scratch.from_bytes(last)
+        else:
+            writer.write(last)
+            content = writer.finish()
+            self._writer = None
+        suspect = self._suspicion()
+        return RetrievedMessage(self._next_asked(), content, suspect)
+
+    def _suspicion(self) -> str:
+        """Say why the message may be cut short; the error for what follows it waits."""
+        listed, octets = self._asked[0], self._received_octets
+        if self._conversation.unasked:
+            self._error = RemoteProtocolError(
+                f"{self._conversation.peer}: octets follow message {listed.number} unasked"
+            )
+            return "octets followed its end that no command asked for"
+        if octets < listed.octets:
+            return f"LIST said {listed.octets} octets, {octets} came"
+        return ""
+
+    def _next_asked(self) -> ListedMessage:
+        listed = self._asked.popleft()
+        self._asked_octets -= listed.octets
+        self._received_octets = 0
+        self._waited_s = 0.0
+        return listed
+
+    def _refusal(self, reply: Reply) -> RetrievalRefused:
+        conversation, number = self._conversation, self._asked[0].number
+        return RetrievalRefused(
+            f"{conversation.peer}: message {number} was refused: {conversation.words(reply)}"
+        )
+
+    def _discard_piece(self) -> None:
+        if self._writer is not None:
+            self._writer.discard()
+
+
+def _close(burst: Sequence[Retrieval]) -> None:
+    for retrieval in burst:
+        if isinstance(retrieval, RetrievedMessage):
+            retrieval.content.close()

@@ -1,0 +1,114 @@
+"""A session that is logged in and holds the maildrop's lock."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from popsync.errors import RemoteProtocolError, UidlUnsupported
+from popsync.maildrop.conversation import Conversation
+from popsync.maildrop.listing import ListingAnswers, combine
+from popsync.maildrop.retrieval import Retriever
+from popsync.maildrop.settings import Pop3Settings
+from popsync.model import ListedMessage, Listing, Retrieval
+from popsync.wire.pop3.client import ReplyKind, Rows
+from popsync.wire.pop3.commands import format_numbered
+from popsync.wire.pop3.replies import Reply, Totals, parse_stat
+
+_DELETIONS_IN_FLIGHT = 1000
+
+
+class Pop3Maildrop:
+    """What a poll sees of a POP3 session (``popsync.poll.ports.Maildrop``)."""
+
+    def __init__(
+        self, conversation: Conversation, settings: Pop3Settings, *, pipelined: bool
+    ) -> None:
+        self._conversation = conversation
+        self._settings = settings
+        self._pipelined = pipelined
+
+    async def list(self) -> Listing:
+        """Give STAT, LIST and UIDL as one listing; in one flight when pipelining.
+
+        Raises UidlUnsupported, MaildropError, StreamError, RemoteProtocolError.
+        """
+        stat, sizes, names = await self._ask_three()
+        totals = _totals(stat)
+        list_rows = sizes.rows if isinstance(sizes, Rows) else None
+        if isinstance(names, Rows):
+            return combine(ListingAnswers(totals, list_rows, names.rows))
+        if totals is not None and totals.messages == 0:
+            return Listing((), complete=False)
+        raise self._uidl_refusal(names)
+
+    async def retrieve(
+        self, wanted: Sequence[ListedMessage], *, stopping: Callable[[], bool]
+    ) -> AsyncGenerator[Sequence[Retrieval], None]:
+        """Give the wanted messages in order, as many at a time as have arrived.
+
+        Without sizes nothing could tell shifted replies, so then it is one at a time. Raises
+        SizesDisagree, StreamError, RemoteProtocolError.
+        """
+        sized = all(listed.octets for listed in wanted)
+        retriever = Retriever(
+            self._conversation,
+            self._settings,
+            wanted,
+            pipelined=self._pipelined and sized,
+            stopping=stopping,
+        )
+        async for burst in retriever.bursts():
+            yield burst
+
+    async def delete(self, doomed: Sequence[ListedMessage]) -> Sequence[ListedMessage]:
+        """Issue DELE for each; give those that the server agreed to."""
+        agreed: list[ListedMessage] = []
+        in_flight = _DELETIONS_IN_FLIGHT if self._pipelined else 1
+        for first in range(0, len(doomed), in_flight):
+            flight = doomed[first : first + in_flight]
+            commands = format_numbered("DELE", [listed.number for listed in flight])
+            await self._conversation.send(commands, *[ReplyKind.LINE] * len(flight))
+            agreed += [m for m in flight if (await self._conversation.next_line()).ok]
+        return agreed
+
+    async def quit(self) -> None:
+        """Ask the server to carry out the deletions, and part.
+
+        While replies are due it parts without asking. Raises MaildropError when the server
+        refuses, StreamError, RemoteProtocolError.
+        """
+        try:
+            if self._conversation.awaited:
+                return
+            reply = await self._conversation.ask(b"QUIT\r\n")
+            if not reply.ok:
+                raise self._conversation.refusal("QUIT", reply)
+        finally:
+            await self._conversation.close()
+
+    async def drop(self) -> None:
+        """Part without QUIT. Idempotent, also after ``quit``."""
+        await self._conversation.close()
+
+    async def _ask_three(self) -> tuple[Reply, Rows | Reply, Rows | Reply]:
+        say = self._conversation
+        kinds = (ReplyKind.LINE, ReplyKind.LISTING, ReplyKind.LISTING)
+        if self._pipelined:
+            await say.send(b"STAT\r\nLIST\r\nUIDL\r\n", *kinds)
+            return await say.next_line(), await say.next_rows(), await say.next_rows()
+        stat = await say.ask(b"STAT\r\n")
+        await say.send(b"LIST\r\n", ReplyKind.LISTING)
+        sizes = await say.next_rows()
+        await say.send(b"UIDL\r\n", ReplyKind.LISTING)
+        return stat, sizes, await say.next_rows()
+
+    def _uidl_refusal(self, reply: Reply) -> Exception:
+        if reply.code:
+            return self._conversation.refusal("UIDL", reply)
+        words = self._conversation.words(reply)
+        return UidlUnsupported(f"{self._conversation.peer}: UIDL was refused: {words}")
+
+
+def _totals(stat: Reply) -> Totals | None:
+    try:
+        return parse_stat(stat.text) if stat.ok else None
+    except RemoteProtocolError:
+        return None

@@ -1,0 +1,65 @@
+"""What one account's sessions need to know."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from popsync.net.tls import TlsOptions
+from popsync.storage.content import Scratch
+
+AuthMethod = Literal["auto", "plain", "user"]
+Pipelining = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long each step may take, in seconds."""
+
+    connect_s: float = 30.0
+    """Name, connection and, with implicit TLS, its handshake together."""
+    tls_s: float = 30.0
+    greeting_s: float = 30.0
+    login_s: float = 120.0
+    """Servers take their time to refuse a password, or to wait for the maildrop's lock."""
+    reply_s: float = 60.0
+    gap_s: float = 60.0
+    """Silence within a listing or a message."""
+    message_s: float = 60.0
+    """What any message may take, besides what its octets may."""
+    min_octets_per_s: float = 1024.0
+    max_message_s: float = 3600.0
+    """What the largest message, or listing, may take."""
+
+    def for_message(self, octets: int) -> float:
+        """Give what a message of so many octets may take."""
+        return min(self.message_s + octets / self.min_octets_per_s, self.max_message_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Pop3Settings:
+    """Where the maildrop is, how to get in, and how much to ask for at a time."""
+
+    host: str
+    port: int
+    tls: TlsOptions
+    user: str
+    password: Callable[[], Awaitable[str]] = field(repr=False)
+    """Asked for once the connection may carry it. Raises SecretUnavailable."""
+    scratch: Scratch
+    """Makes the contents of what is retrieved."""
+    auth: AuthMethod = "auto"
+    pipelining: Pipelining = "auto"
+    allow_plaintext: bool = False
+    """Log in without TLS to another machine as well (P7)."""
+    deadlines: Deadlines = Deadlines()
+    window_octets: int = 1 << 20
+    """How much may be on its way at once while pipelining."""
+    window_messages: int = 128
+    max_listed: int = 200_000
+    max_octets: int = 50 << 20
+    """The largest message to take when LIST does not tell its size."""
+
+    @property
+    def peer(self) -> str:
+        """The server as a person would name it."""
+        return f"{self.host}:{self.port}"
