@@ -16,9 +16,9 @@ from popsync.poll.ports import Ports
 
 
 class Checkable(Protocol):
-    """What can say whether it takes mail now."""
+    """What can say whether it takes mail now, changing nothing."""
 
-    async def ready(self) -> None:
+    async def probe(self) -> None:
         """Raise DestinationUnavailable when it does not."""
         ...
 
@@ -124,7 +124,7 @@ async def _check(account: AgentAccount) -> CheckReport:
 
 async def _check_destination(name: str, destination: Checkable) -> CheckReport:
     try:
-        await destination.ready()
+        await destination.probe()
     except PopsyncError as error:
         return CheckReport(name, error)
     return CheckReport(name)

@@ -11,7 +11,7 @@ from popsync.agent.agent import Agent, AgentAccount
 from popsync.agent.limits import ConnectionLimits
 from popsync.config import model as config_model
 from popsync.config.account import AccountConfig
-from popsync.config.model import Config, DestinationConfig
+from popsync.config.model import Config
 from popsync.config.secrets import Secret, read_secret
 from popsync.destinations.lmtp import LmtpDestination, LmtpSettings
 from popsync.destinations.maildir import MaildirDestination
@@ -38,24 +38,28 @@ async def open_agent(
     stopping: Callable[[], bool] = lambda: False,
     clock: Clock = time.time,
     steps: DurableSteps | None = None,
+    looks_only: bool = False,
 ) -> AsyncIterator[Agent]:
     """Give all accounts of ``config``, ready; on leaving, connections and ledger are closed.
 
     stopping: once it gives True, polls finish what is in hand and begin nothing new.
+    looks_only: nothing will be polled, so it may be opened beside a popsync that polls.
     Raises LedgerLocked, LedgerCorrupt, LedgerUnavailable.
     """
     steps = steps or DurableSteps()
     async with AsyncExitStack() as stack:
-        ledger = await open_ledger(config.state_dir, steps=steps, clock=clock)
+        ledger = await open_ledger(
+            config.state_dir, steps=steps, clock=clock, beside_daemon=looks_only
+        )
         stack.push_async_callback(ledger.close)
         destinations = {
-            name: _destination(name, destination, ledger.token, steps)
-            for name, destination in config.destinations.items()
+            name: _destination(name, config, ledger.token, steps) for name in config.destinations
         }
         for destination in destinations.values():
             if not isinstance(destination, MaildirDestination):
                 stack.push_async_callback(destination.close)
-        await _sweep(destinations, ledger)
+        if not looks_only:
+            await _sweep(destinations, ledger)
         scratch = Scratch(config.state_dir)
         world = _World(config, ledger, destinations, observe, stopping, clock, scratch)
         yield Agent(
@@ -91,7 +95,9 @@ class _World:
     def account(self, name: str, account: AccountConfig) -> AgentAccount:
         """Bind one account to everything its polls touch."""
         ports = Ports(
-            open_maildrop=partial(connect_maildrop, _pop3_settings(account, self.scratch)),
+            open_maildrop=partial(
+                connect_maildrop, _pop3_settings(account, self.config, self.scratch)
+            ),
             destinations={name: self.destinations[name] for name in account.deliver_to},
             ledger=self.ledger,
             clock=self.clock,
@@ -151,13 +157,13 @@ def _trace(account: AccountConfig) -> Callable[[str, float], bytes]:
     return trace
 
 
-def _pop3_settings(account: AccountConfig, scratch: Scratch) -> Pop3Settings:
+def _pop3_settings(account: AccountConfig, config: Config, scratch: Scratch) -> Pop3Settings:
     return Pop3Settings(
         host=account.host,
         port=account.port,
         tls=_tls(account),
         user=account.user,
-        password=_password(account.password),
+        password=_password(account.password, config),
         auth=account.auth,
         pipelining=account.pipelining,
         allow_plaintext=account.allow_plaintext,
@@ -165,39 +171,37 @@ def _pop3_settings(account: AccountConfig, scratch: Scratch) -> Pop3Settings:
     )
 
 
-def _destination(
-    name: str, config: DestinationConfig, token: str, steps: DurableSteps
-) -> Destination:
+def _destination(name: str, config: Config, token: str, steps: DurableSteps) -> Destination:
     hostname = platform.node() or "localhost"
-    match config:
-        case config_model.MaildirDestination():
-            return MaildirDestination(
-                name, config.path, token=token, hostname=hostname, steps=steps
-            )
-        case config_model.SmtpDestination():
-            return SmtpDestination(name, _smtp_settings(config, hostname))
-        case config_model.LmtpDestination():
-            return LmtpDestination(name, _lmtp_settings(config, hostname))
+    match config.destinations[name]:
+        case config_model.MaildirDestination(path=path):
+            return MaildirDestination(name, path, token=token, hostname=hostname, steps=steps)
+        case config_model.SmtpDestination() as smtp:
+            return SmtpDestination(name, _smtp_settings(smtp, config, hostname))
+        case config_model.LmtpDestination() as lmtp:
+            return LmtpDestination(name, _lmtp_settings(lmtp, hostname))
 
 
-def _smtp_settings(config: config_model.SmtpDestination, hostname: str) -> SmtpSettings:
+def _smtp_settings(
+    smtp: config_model.SmtpDestination, config: Config, hostname: str
+) -> SmtpSettings:
     return SmtpSettings(
-        host=config.host,
-        port=config.port,
-        tls=_tls(config),
-        user=config.user,
-        password=_password(config.password) if config.password else None,
-        connections=config.connections,
+        host=smtp.host,
+        port=smtp.port,
+        tls=_tls(smtp),
+        user=smtp.user,
+        password=_password(smtp.password, config) if smtp.password else None,
+        connections=smtp.connections,
         hello=hostname,
     )
 
 
-def _lmtp_settings(config: config_model.LmtpDestination, hostname: str) -> LmtpSettings:
+def _lmtp_settings(lmtp: config_model.LmtpDestination, hostname: str) -> LmtpSettings:
     return LmtpSettings(
-        socket=str(config.socket or ""),
-        host=config.host,
-        port=config.port,
-        connections=config.connections,
+        socket=str(lmtp.socket or ""),
+        host=lmtp.host,
+        port=lmtp.port,
+        connections=lmtp.connections,
         hello=hostname,
     )
 
@@ -210,5 +214,5 @@ def _tls(config: AccountConfig | config_model.SmtpDestination) -> TlsOptions:
     )
 
 
-def _password(secret: Secret) -> Callable[[], Awaitable[str]]:
-    return partial(read_secret, secret)
+def _password(secret: Secret, config: Config) -> Callable[[], Awaitable[str]]:
+    return partial(read_secret, secret, allow_group=config.allow_group)

@@ -1,0 +1,1 @@
+"""Where messages go: a Maildir, an SMTP or an LMTP server, or memory."""

@@ -91,6 +91,14 @@ class MaildirDestination:
         with self._explained():
             await _finished(asyncio.to_thread(self._prepare))
 
+    async def probe(self) -> None:
+        """Find out whether it takes mail, or can be made, making nothing.
+
+        Raises as ``ready`` does.
+        """
+        with self._explained():
+            await asyncio.to_thread(self._folder.probe)
+
     async def deliver(self, parcels: Sequence[Parcel], journal: Journal) -> None:
         """Deliver all, or none when the Maildir cannot be written to.
 

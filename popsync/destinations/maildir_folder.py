@@ -56,6 +56,18 @@ class MaildirFolder:
         for directory in (self._new, self._cur, self._tmp):
             make_directories(directory, self._steps)
 
+    def probe(self) -> None:
+        """Make sure that it is a Maildir that is ours, or can be made. Raises as ``check``."""
+        if self.path.exists():
+            self.check()
+            return
+        ancestor = next(place for place in self.path.parents if place.exists())
+        if not os.access(ancestor, os.W_OK | os.X_OK):
+            raise DestinationUnavailable(
+                f"Maildir {self.path}: it does not exist and cannot be made in {ancestor}; give"
+                " the user that popsync runs as write access"
+            )
+
     def check(self) -> None:
         """Make sure that it is a Maildir and ours to write to.
 

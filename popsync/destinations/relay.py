@@ -54,6 +54,10 @@ class RelayDestination:
             with destination_failures(self._name):
                 await self._links.give_back(await self._links.take_live())
 
+    async def probe(self) -> None:
+        """Find out the same as ``ready``, which changes nothing here."""
+        await self.ready()
+
     async def deliver(self, parcels: Sequence[Parcel], journal: Journal) -> None:
         """Deliver each parcel in order; every outcome goes through the journal.
 

@@ -55,7 +55,7 @@ def check_logins(config: Config, names: Sequence[str]) -> int:
 async def _try_doors(
     config: Config, names: Sequence[str]
 ) -> tuple[Sequence[CheckReport], Sequence[CheckReport]]:
-    async with open_agent(config, observe=lambda _event: None) as agent:
+    async with open_agent(config, observe=lambda _event: None, looks_only=True) as agent:
         return await asyncio.gather(agent.check_accounts(names), agent.check_destinations())
 
 

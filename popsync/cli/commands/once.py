@@ -70,7 +70,7 @@ async def _poll(
 
 
 async def _plan(config: Config, names: Sequence[str]) -> Sequence[AccountPlan]:
-    async with open_agent(config, observe=lambda _event: None) as agent:
+    async with open_agent(config, observe=lambda _event: None, looks_only=True) as agent:
         return await agent.plan_round(names)
 
 
