@@ -19,6 +19,9 @@ from popsync.poll.ports import Ledger
 
 Statuses = Mapping[DeliveryKey, DeliveryStatus]
 
+# GONE: the old name may be buried before the message can be had under its new one.
+_UNFINISHED = frozenset({MessageState.PENDING, MessageState.HELD, MessageState.GONE})
+
 
 async def recognise(
     account: AccountId, octets: Mapping[MessageKey, int], memory: AccountMemory, ledger: Ledger
@@ -48,7 +51,7 @@ def _unfinished(
     former: dict[Digest, list[UniqueId]] = {key.digest: [] for key in keys}
     for unique_id, generations in memory.messages.items():
         for known in generations:
-            if known.digest in former and known.state in {MessageState.PENDING, MessageState.HELD}:
+            if known.digest in former and known.state in _UNFINISHED:
                 former[known.digest].append(unique_id)
     return {
         key: [key._replace(unique_id=unique_id) for unique_id in former[key.digest]]

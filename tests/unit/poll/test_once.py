@@ -852,22 +852,25 @@ async def test_a_doubt_keeps_its_mark_through_a_renumbering(
 
 
 async def test_a_message_that_was_not_given_during_a_renumbering_is_recognised_later(
-    desk: Desk, inbox: TwoPhaseDestination
+    both: Desk, inbox: TwoPhaseDestination, relay: OneShotDestination
 ) -> None:
-    """The renumbering does not wait for it, and it is not delivered twice."""
-    desk.server.add(*MANY)
-    await desk.poll_well()
-    desk.server.renumber()
-    desk.server.faults.not_given = {b"r30"}
-    await desk.poll_well()
-    assert not (await desk.ledger.memory(ACCOUNT_ID)).renumbering
-    desk.server.faults.not_given = set()
-    desk.now += 300
+    """The renumbering does not wait for it, and no destination gets it twice."""
+    relay.refusals[MANY[4]] = DEFERRED
+    both.server.add(*MANY)
+    await both.poll_well()
+    relay.refusals.clear()
+    both.server.renumber()
+    both.server.faults.not_given = {b"r30", b"r31"}
+    await both.poll_well()
+    assert not (await both.ledger.memory(ACCOUNT_ID)).renumbering
+    both.server.faults.not_given = set()
+    both.now += 600
 
-    await desk.poll_well()
+    await both.poll_well()
 
-    assert desk.server.count("RETR") == 25 + 25 + 1
+    assert both.server.count("RETR") == 25 + 25 + 2
     assert inbox.contents == MANY
+    assert sorted(relay.contents) == sorted(MANY)
 
 
 # -- the ledger, bugs and the end --------------------------------------------------------------
