@@ -111,6 +111,8 @@ def escape(octets: bytes | str, *, limit: int = 200) -> str:
     line or steer a terminal.
     """
     text = octets.decode("utf-8", "backslashreplace") if isinstance(octets, bytes) else octets
+    if len(text) <= limit and text.isprintable():
+        return text
     shown = "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
         for c in text[: limit + 1]

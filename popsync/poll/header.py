@@ -34,8 +34,9 @@ def _find_body(head: bytes) -> int:
     """Give where the empty line ends the header, or -1."""
     if head.startswith((b"\r\n", b"\n")):
         return 0
-    ends = [end for end in (head.find(b"\n\r\n"), head.find(b"\n\n")) if end >= 0]
-    return min(ends, default=-1)
+    end = head.find(b"\n\r\n")
+    bare = head.find(b"\n\n", 0, end if end >= 0 else len(head))
+    return bare if bare >= 0 else end
 
 
 def find_message_id(head: bytes) -> bytes:

@@ -105,6 +105,19 @@ async def test_a_batch_is_full_by_octets_too(
     assert sum(e.octets for e in desk.events if isinstance(e, Retrieved)) == sum(map(len, MAIL))
 
 
+async def test_identical_copies_in_two_batches_are_delivered_once(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """The ledger says what became of the first; all rows count as settled."""
+    desk.server.add(MAIL[0], MAIL[1], MAIL[0], unique_id=b"same")
+    maildrop, session = await begin(desk)
+
+    await carry(maildrop, session)
+
+    assert inbox.contents == MAIL[:2]
+    assert [listed.number for listed in session.settled] == [1, 2, 3]
+
+
 async def test_what_arrived_before_a_broken_line_is_delivered_first(
     desk: Desk, inbox: TwoPhaseDestination
 ) -> None:
