@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from popsync.destinations.dialect import SMTP
-from popsync.destinations.dialogue import Deadlines
-from popsync.destinations.links import Reuse
-from popsync.destinations.login import Login
-from popsync.destinations.opening import Opening
-from popsync.destinations.relay import RelayDestination
+from popsync.destinations.relay.destination import RelayDestination
+from popsync.destinations.relay.dialect import SMTP
+from popsync.destinations.relay.dialogue import Deadlines
+from popsync.destinations.relay.links import Reuse
+from popsync.destinations.relay.login import Login
+from popsync.destinations.relay.opening import Opening
 from popsync.net.connect import connect_tcp
 from popsync.net.tls import TlsOptions
 

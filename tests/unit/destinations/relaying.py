@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 
-from popsync.destinations.dialogue import Deadlines
-from popsync.destinations.links import Reuse
 from popsync.destinations.lmtp import LmtpDestination, LmtpSettings
+from popsync.destinations.relay.dialogue import Deadlines
+from popsync.destinations.relay.links import Reuse
 from popsync.destinations.smtp import SmtpDestination, SmtpSettings
 from popsync.model import (
     AccountId,

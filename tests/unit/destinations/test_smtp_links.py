@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from popsync.destinations.dialogue import Dialogue
-from popsync.destinations.links import Link, LinkPool, Reuse
+from popsync.destinations.relay.dialogue import Dialogue
+from popsync.destinations.relay.links import Link, LinkPool, Reuse
 from popsync.net.replay import ReplayStream
 from tests.doubles.smtp_script import SmtpScript
 from tests.unit.destinations.relaying import QUICK, RecordingJournal, make_parcel, make_smtp

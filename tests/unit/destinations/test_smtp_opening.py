@@ -2,8 +2,8 @@ from base64 import b64encode
 
 import pytest
 
-from popsync.destinations.dialogue import Dialogue
-from popsync.destinations.login import Login, log_in
+from popsync.destinations.relay.dialogue import Dialogue
+from popsync.destinations.relay.login import Login, log_in
 from popsync.destinations.smtp import SmtpDestination, SmtpSettings
 from popsync.errors import (
     DeadlineExceeded,

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from popsync.destinations.dialogue import Dialogue
+from popsync.destinations.relay.dialogue import Dialogue
 from popsync.errors import (
     DestinationMisconfigured,
     DestinationUnavailable,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from popsync.destinations.dialogue import Deadlines, Dialogue
+from popsync.destinations.relay.dialogue import Deadlines, Dialogue
 from popsync.errors import RemoteProtocolError, StreamError
 from popsync.wire.smtp.commands import NOOP, QUIT, RSET
 

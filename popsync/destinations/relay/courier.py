@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from popsync.destinations.attempts import Attempt, plan_attempt, read_parcel
-from popsync.destinations.batch import Batch
-from popsync.destinations.dialect import Dialect
-from popsync.destinations.dialogue import Deadlines
-from popsync.destinations.links import Link
-from popsync.destinations.verdicts import (
+from popsync.destinations.relay.attempts import Attempt, plan_attempt, read_parcel
+from popsync.destinations.relay.batch import Batch
+from popsync.destinations.relay.dialect import Dialect
+from popsync.destinations.relay.dialogue import Deadlines
+from popsync.destinations.relay.links import Link
+from popsync.destinations.relay.verdicts import (
     CLOSING,
     EnvelopeReplies,
     check_not_closing,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from popsync.destinations.attempts import Attempt
+from popsync.destinations.relay.attempts import Attempt
 from popsync.errors import (
     DeliveryDeferred,
     DeliveryInDoubt,

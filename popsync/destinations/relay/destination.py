@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 
-from popsync.destinations.batch import Batch
-from popsync.destinations.courier import Courier, LinkSpent
-from popsync.destinations.dialect import Dialect
-from popsync.destinations.dialogue import Dialogue
-from popsync.destinations.failures import destination_failures
-from popsync.destinations.links import LinkPool, Reuse
-from popsync.destinations.opening import Opening, open_dialogue
+from popsync.destinations.relay.batch import Batch
+from popsync.destinations.relay.courier import Courier, LinkSpent
+from popsync.destinations.relay.dialect import Dialect
+from popsync.destinations.relay.dialogue import Dialogue
+from popsync.destinations.relay.failures import destination_failures
+from popsync.destinations.relay.links import LinkPool, Reuse
+from popsync.destinations.relay.opening import Opening, open_dialogue
 from popsync.errors import DeliveryInDoubt
 from popsync.model import Intent, Journal, Outcome, Parcel, Refusal
 

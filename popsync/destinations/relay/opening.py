@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from popsync.destinations.dialogue import Deadlines, Dialogue
-from popsync.destinations.login import Login, log_in
+from popsync.destinations.relay.dialogue import Deadlines, Dialogue
+from popsync.destinations.relay.login import Login, log_in
 from popsync.errors import DestinationUnavailable, RemoteProtocolError
 from popsync.net.stream import Stream
 from popsync.wire.smtp.commands import STARTTLS, format_hello

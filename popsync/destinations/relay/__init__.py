@@ -1,0 +1,1 @@
+"""What SMTP and LMTP destinations share: links, and the way of a batch over one of them."""
