@@ -232,6 +232,8 @@ class KnownMessage(NamedTuple):
     """How often DELE was issued for it."""
     oversize: bool
     """Held only for its size; a larger ``max_size`` frees it."""
+    listed_octets: int = 0
+    """What LIST claimed when it was last dealt with; 0 when that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +276,8 @@ class SeenMessage(NamedTuple):
     suspect: bool
     deliveries: tuple[tuple[str, str], ...]
     """(destination, recipient) pairs."""
+    listed_octets: int = 0
+    """What LIST claims; not the same as ``octets`` on servers that count in their own way."""
 
 
 class DeliveryChange(NamedTuple):

@@ -32,7 +32,7 @@ _ACCOUNT = "SELECT id, polled_before, renumbering, lock_step FROM account WHERE 
 # In the order of KnownMessage's fields.
 _KNOWN = """
 SELECT unique_id, digest, state, copies, first_seen, settled_at, next_try, suspect, deletions,
-       oversize
+       oversize, listed_octets
 FROM message WHERE account = ? ORDER BY generation
 """
 
@@ -198,7 +198,8 @@ def _read_known(
     states = _MESSAGE_STATES
     known: dict[UniqueId, tuple[KnownMessage, ...]] = {}
     for row in connection.execute(_KNOWN, (account,)):
-        unique_id, digest, state, copies, first, settled, next_try, suspect, deleted, large = row
+        unique_id, digest, state, copies, first, settled, next_try, *rest = row
+        suspect, deletions, oversize, listed_octets = rest
         message = KnownMessage(
             unique_id,
             digest,
@@ -208,8 +209,9 @@ def _read_known(
             settled,
             next_try,
             suspect == 1,
-            deleted,
-            large == 1,
+            deletions,
+            oversize == 1,
+            listed_octets,
         )
         earlier = known.get(unique_id)
         known[unique_id] = (message,) if earlier is None else (*earlier, message)

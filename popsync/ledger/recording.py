@@ -22,15 +22,17 @@ _ACCOUNT = "SELECT id FROM account WHERE key = ?"
 
 _SAME_UNIQUE_ID = "SELECT digest, id FROM message WHERE account = ? AND unique_id = ?"
 
-_SEE_AGAIN = "UPDATE message SET copies = ?, suspect = ? WHERE id = ?"
+_SEE_AGAIN = """
+UPDATE message SET copies = ?, suspect = ?, listed_octets = ? WHERE id = ?
+"""
 
 _FORGET = "DELETE FROM message WHERE id = ?"
 
 # A tombstone's age is another message's: delete_after must not count from it.
 _FILL_UNRETRIEVED = """
 UPDATE message
-SET digest = :digest, octets = :octets, copies = :copies, suspect = :suspect,
-    state = 'pending', reason = '', oversize = 0,
+SET digest = :digest, octets = :octets, listed_octets = :listed_octets, copies = :copies,
+    suspect = :suspect, state = 'pending', reason = '', oversize = 0,
     first_seen = iif(state = 'gone', :now, first_seen)
 WHERE id = :unretrieved
 """
@@ -41,8 +43,11 @@ _NEXT_GENERATION = """
 """
 
 _ADD_MESSAGE = f"""
-INSERT INTO message (account, unique_id, generation, digest, octets, copies, suspect, first_seen)
-VALUES (:account, :unique_id, {_NEXT_GENERATION}, :digest, :octets, :copies, :suspect, :now)
+INSERT INTO message
+    (account, unique_id, generation, digest, octets, listed_octets, copies, suspect, first_seen)
+VALUES
+    (:account, :unique_id, {_NEXT_GENERATION}, :digest, :octets, :listed_octets, :copies,
+     :suspect, :now)
 """  # noqa: S608 - constants only
 
 _ADD_DELIVERY = """
@@ -81,13 +86,15 @@ WHERE id = :id AND state <> 'dropped'
 
 _NOTE_UNRETRIEVED = f"""
 INSERT INTO message
-    (account, unique_id, generation, octets, state, reason, oversize, first_seen, next_try)
+    (account, unique_id, generation, octets, listed_octets, state, reason, oversize, first_seen,
+     next_try)
 VALUES
-    (:account, :unique_id, {_NEXT_GENERATION}, :octets, :state, :reason, :oversize, :now,
-     :next_try)
+    (:account, :unique_id, {_NEXT_GENERATION}, :octets, :octets, :state, :reason, :oversize,
+     :now, :next_try)
 ON CONFLICT (account, unique_id) WHERE digest IS NULL DO UPDATE
-SET octets = excluded.octets, state = excluded.state, reason = excluded.reason,
-    oversize = excluded.oversize, next_try = excluded.next_try, gone_at = NULL,
+SET octets = excluded.octets, listed_octets = excluded.octets, state = excluded.state,
+    reason = excluded.reason, oversize = excluded.oversize, next_try = excluded.next_try,
+    gone_at = NULL,
     first_seen = iif(state = 'gone', excluded.first_seen, first_seen)
 WHERE state <> 'dropped'
 """  # noqa: S608 - constants only
@@ -208,7 +215,7 @@ def _see(connection: sqlite3.Connection, account: int, seen: SeenMessage, *, now
         return _add(connection, account, seen, unretrieved=unretrieved, now=now)
     if unretrieved is not None:
         connection.execute(_FORGET, (unretrieved,))
-    connection.execute(_SEE_AGAIN, (seen.copies, seen.suspect, known))
+    connection.execute(_SEE_AGAIN, (seen.copies, seen.suspect, seen.listed_octets, known))
     return known
 
 
@@ -226,6 +233,7 @@ def _add(
         "unique_id": seen.message.unique_id,
         "digest": seen.message.digest,
         "octets": seen.octets,
+        "listed_octets": seen.listed_octets,
         "copies": seen.copies,
         "suspect": seen.suspect,
         "unretrieved": unretrieved,

@@ -43,6 +43,7 @@ CREATE TABLE message (
     generation INTEGER NOT NULL,
     digest BLOB CHECK (length(digest) = 32),
     octets INTEGER NOT NULL,
+    listed_octets INTEGER NOT NULL DEFAULT 0,
     copies INTEGER NOT NULL DEFAULT 1,
     state TEXT NOT NULL DEFAULT 'pending' CHECK (
         state IN ('pending', 'held', 'settled', 'adopted', 'gone', 'dropped')

@@ -188,6 +188,7 @@ def _seen(consignment: Consignment, session: Session) -> SeenMessage:
         copies=session.copies[consignment.key],
         suspect=any(row.suspect for row in consignment.rows),
         deliveries=tuple((d.destination, d.recipient) for d in consignment.statuses),
+        listed_octets=consignment.rows[0].listed.octets,
     )
 
 

@@ -132,7 +132,7 @@ class _Session:
 
     def judge(self, listed: ListedMessage) -> _Verdict:
         known = self._memory.messages.get(listed.unique_id)
-        live = _live(known) if known else ()
+        live = self._live(listed, known) if known else ()
         rows, copies = self._rows[listed.unique_id], sum(k.copies for k in live)
         if not live or rows > copies:
             return self._judge_new(listed)
@@ -142,6 +142,19 @@ class _Session:
         if rows < copies and type(verdict) is _Delete:
             return _Retrieve(listed)
         return verdict
+
+    def _live(
+        self, listed: ListedMessage, known: Iterable[KnownMessage]
+    ) -> Sequence[KnownMessage]:
+        """Give the known messages that this row may be.
+
+        Servers give a unique-id that has become free to another message. To take that for the
+        old one would be to delete it unseen (P1); that LIST gives another size tells them apart.
+        """
+        live = _live(known)
+        if self._rows[listed.unique_id] > 1:
+            return live
+        return [k for k in live if not _differs(k, listed)]
 
     def _judge_new(self, listed: ListedMessage) -> _Verdict:
         if self._policy.adopts and not self._memory.polled_before:
@@ -197,6 +210,11 @@ class _Session:
 
 def _live(known: Iterable[KnownMessage]) -> tuple[KnownMessage, ...]:
     return tuple(k for k in known if k.state is not MessageState.GONE)
+
+
+def _differs(known: KnownMessage, listed: ListedMessage) -> bool:
+    """Whether LIST gives another size than the message had; a size of 0 says nothing."""
+    return 0 not in {known.listed_octets, listed.octets} and known.listed_octets != listed.octets
 
 
 def _urgency(verdict: _Verdict) -> int:

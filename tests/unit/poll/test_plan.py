@@ -40,6 +40,7 @@ def known(
     suspect: bool = False,
     deletions: int = 0,
     oversize: bool = False,
+    listed_octets: int = 0,
 ) -> KnownMessage:
     """Give one generation as the ledger remembers it; delivered, unless told otherwise."""
     return KnownMessage(
@@ -53,6 +54,7 @@ def known(
         suspect=suspect,
         deletions=deletions,
         oversize=oversize,
+        listed_octets=listed_octets,
     )
 
 
@@ -442,3 +444,31 @@ def test_skips_come_in_listing_order() -> None:
     planned = plan(listing("n1", "n2", "a"), memory(known("a")), policy)
 
     assert [skip.listed.number for skip in planned.skip] == [2, 3]
+
+
+@pytest.mark.parametrize("policy", [KEEP, DELETE])
+@pytest.mark.parametrize("state", [MessageState.SETTLED, MessageState.ADOPTED, MessageState.HELD])
+def test_a_known_unique_id_with_another_size_is_another_message(
+    policy: Policy, state: MessageState
+) -> None:
+    """To take it for the old one would be to delete it, or pass it over, unseen (P1)."""
+    made = plan(listing("a", octets=200), memory(known(state=state, listed_octets=100)), policy)
+
+    assert names(made.retrieve) == ["a"]
+    assert made.delete == ()
+
+
+@pytest.mark.parametrize(("listed", "remembered"), [(0, 100), (100, 0), (100, 100)])
+def test_a_size_that_is_not_known_proves_nothing(listed: int, remembered: int) -> None:
+    """LIST may have been refused; the unique-id alone counts then."""
+    shown = listing("a", octets=listed)
+    made = plan(shown, memory(known(listed_octets=remembered)), DELETE)
+
+    assert names(made.delete) == ["a"]
+
+
+def test_a_reused_unique_id_is_deleted_once_its_new_message_is_delivered() -> None:
+    """The generation before it has another size and does not count as a copy."""
+    remembered = memory(known(listed_octets=100), known(digest="b", listed_octets=200))
+
+    assert names(plan(listing("a", octets=200), remembered, DELETE).delete) == ["a"]
