@@ -38,8 +38,8 @@ DEFERRED_PAUSE_S = 5 * 60
 MAX_DEFERRED_PAUSE_S = 4 * 3600
 HELD_PAUSES_S = (3600, 6 * 3600, 24 * 3600)
 """A refusal for good is asked again so often: most are a mistake in a server's settings."""
-MAX_DOUBTS = 3
-"""A message that went out so often without an answer is held, not sent again."""
+MAX_REPEATS = 3
+"""A message whose answer was lost is sent again so often; then it is held."""
 
 NEVER_TRIED = DeliveryStatus(DeliveryState.SEEN, attempts=0, next_try=None)
 
@@ -71,9 +71,11 @@ def change_after_outcome(outcome: Outcome, before: DeliveryStatus, now: float) -
     """Give the delivery's new state after a destination has spoken, or fallen silent."""
     if isinstance(outcome, Receipt):
         return DeliveryChange(outcome.delivery, DeliveryState.DELIVERED, escape(outcome.reply))
-    attempts = before.attempts + 1
     doubts = before.doubts + isinstance(outcome.error, DeliveryInDoubt | DeliveryUndone)
-    state, next_try = _after_refusal(outcome.error, attempts, doubts, now)
+    state = _state_after_refusal(outcome.error, doubts)
+    # A pause grows with what went wrong in the same way, and does not inherit from another.
+    attempts = before.attempts + 1 if state is before.state else 1
+    next_try = _next_try(outcome.error, state, attempts, now)
     reply = escape(str(outcome.error), limit=500)
     return DeliveryChange(outcome.delivery, state, reply, attempts, next_try, doubts)
 
@@ -100,15 +102,21 @@ def pause_after_deferral(attempts: int) -> float:
     return min(DEFERRED_PAUSE_S * 2.0 ** min(attempts - 1, 16), MAX_DEFERRED_PAUSE_S)
 
 
-def _after_refusal(
-    error: DeliveryError, attempts: int, doubts: int, now: float
-) -> tuple[DeliveryState, float | None]:
+def _state_after_refusal(error: DeliveryError, doubts: int) -> DeliveryState:
     if isinstance(error, DeliveryUndone):
-        return DeliveryState.SEEN, None
+        return DeliveryState.SEEN
     if isinstance(error, DeliveryInDoubt):
-        return (DeliveryState.IN_DOUBT, now) if doubts < MAX_DOUBTS else (DeliveryState.HELD, None)
-    if dispose(error) is Disposition.DEFER:
-        return DeliveryState.DEFERRED, now + pause_after_deferral(attempts)
-    if attempts <= len(HELD_PAUSES_S):
-        return DeliveryState.HELD, now + HELD_PAUSES_S[attempts - 1]
-    return DeliveryState.HELD, None
+        return DeliveryState.IN_DOUBT if doubts <= MAX_REPEATS else DeliveryState.HELD
+    deferred = dispose(error) is Disposition.DEFER
+    return DeliveryState.DEFERRED if deferred else DeliveryState.HELD
+
+
+def _next_try(
+    error: DeliveryError, state: DeliveryState, attempts: int, now: float
+) -> float | None:
+    """Give when to try again; None is at once, or for what is held, when the operator says."""
+    if isinstance(error, DeliveryInDoubt | DeliveryUndone):
+        return None
+    if state is DeliveryState.DEFERRED:
+        return now + pause_after_deferral(attempts)
+    return now + HELD_PAUSES_S[attempts - 1] if attempts <= len(HELD_PAUSES_S) else None

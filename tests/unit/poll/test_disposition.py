@@ -145,27 +145,35 @@ def test_a_rejection_is_held_and_offered_three_times_more(
     error: DeliveryError, failed: int, pause: float | None
 ) -> None:
     """Most are a mistake in a server's settings; after a day it is a person's turn."""
-    change = after(error, tried(failed))
+    change = after(error, DeliveryStatus(DeliveryState.HELD, failed, None))
 
     assert change.state is DeliveryState.HELD
     assert change.next_try == (None if pause is None else NOW + pause)
 
 
 @pytest.mark.parametrize(
-    ("doubts", "state", "next_try"),
+    ("doubts", "state"),
     [
-        (0, DeliveryState.IN_DOUBT, NOW),
-        (1, DeliveryState.IN_DOUBT, NOW),
-        (2, DeliveryState.HELD, None),
+        (0, DeliveryState.IN_DOUBT),
+        (1, DeliveryState.IN_DOUBT),
+        (2, DeliveryState.IN_DOUBT),
+        (3, DeliveryState.HELD),
     ],
 )
-def test_a_lost_reply_is_in_doubt_and_held_the_third_time(
-    doubts: int, state: DeliveryState, next_try: float | None
+def test_a_lost_reply_is_in_doubt_and_held_after_three_repeats(
+    doubts: int, state: DeliveryState
 ) -> None:
-    """At most three may arrive; then a person decides."""
+    """It is sent again at once, three times at the most; then a person decides."""
     change = after(DeliveryInDoubt("lost"), tried(doubts, doubts))
 
-    assert (change.state, change.next_try, change.doubts) == (state, next_try, doubts + 1)
+    assert (change.state, change.next_try, change.doubts) == (state, None, doubts + 1)
+
+
+def test_a_pause_does_not_grow_by_failures_of_another_kind() -> None:
+    """A rejection after three deferrals is offered again in an hour, like any first one."""
+    change = after(DeliveryRejected("554"), tried(3))
+
+    assert (change.attempts, change.next_try) == (1, NOW + 3600)
 
 
 def test_a_vanished_staged_file_is_delivered_anew_with_a_mark() -> None:

@@ -429,24 +429,24 @@ async def test_a_message_in_doubt_is_not_sent_again_by_the_session_that_deletes(
     assert relayed.server.sessions == 2
 
 
-async def test_a_message_in_doubt_three_times_is_held(
+async def test_a_message_still_in_doubt_after_three_repeats_is_held(
     relayed: Desk, relay: OneShotDestination
 ) -> None:
-    """It has been sent three times, twice with a mark; then a person decides."""
+    """It has been sent again three times, each with a mark; then a person decides."""
     relayed.server.add(A)
     relay.lose_replies = 9
 
-    for _ in range(5):
+    for _ in range(6):
         await relayed.poll()
 
-    assert [m.marked for m in relay.arrived] == [False, True, True]
+    assert [m.marked for m in relay.arrived] == [False, True, True, True]
     assert await state_of(relayed) is MessageState.HELD
 
     (held,) = await relayed.ledger.held()
     await relayed.ledger.retry_held(held.id)
     relay.lose_replies = 0
     await relayed.poll_well()
-    assert relay.arrived[-1].header == b"X-Popsync-Redelivery: 3\r\n"
+    assert relay.arrived[-1].header == b"X-Popsync-Redelivery: 4\r\n"
 
 
 async def test_the_trace_comes_before_the_mark(relayed: Desk, relay: OneShotDestination) -> None:
