@@ -672,6 +672,23 @@ async def test_a_reused_unique_id_with_other_bytes_is_a_new_message(
     assert desk.server.left == []
 
 
+async def test_a_unique_id_reused_before_it_was_missed_is_a_new_message(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """No listing ever lacked it, so only its size tells; it must not be deleted unseen (P1)."""
+    longer = A + b"another message\r\n"
+    desk.policy = DELETE
+    desk.server.add(A)
+    await desk.poll_well()
+    desk.server.add(longer, unique_id=b"u1")
+
+    await desk.poll_well()
+    await desk.poll_well()
+
+    assert inbox.contents == [A, longer]
+    assert desk.server.left == []
+
+
 # -- repeated unique-ids -----------------------------------------------------------------------
 
 
