@@ -125,6 +125,7 @@ async def _run_session(
         if purpose is _Purpose.DELETIONS:
             plan = replace(plan, retrieve=())
         tally.listed = len(listing.messages)
+        tally.held += len(plan.newly_oversize)
         _announce(account, ports, listing, plan)
         await _note_plan(account, ports, memory, plan)
         session = Session(account, ports, memory, plan)
@@ -230,6 +231,9 @@ def _warnings(listing: Listing, plan: PollPlan) -> list[str]:
         )
     if plan.stubborn:
         warnings.append(f"the server keeps {len(plan.stubborn)} messages that were deleted often")
+    if plan.newly_oversize:
+        sizes = ", ".join(str(listed.octets) for listed in plan.newly_oversize[:10])
+        warnings.append(f"held because they are larger than max_size: {sizes} octets")
     return warnings
 
 

@@ -201,7 +201,9 @@ async def test_a_large_message_is_held_until_it_is_allowed(
     """It stays on the server; a larger ``max_size`` frees it."""
     desk.policy = Policy(deletes=True, max_octets=10)
     desk.server.add(A)
-    await desk.poll_well()
+    first = await desk.poll_well()
+    second = await desk.poll_well()
+    assert (first.summary.held, second.summary.held) == (1, 0)
     (held,) = await desk.ledger.held()
     assert (held.oversize, held.reason) == (
         True,
