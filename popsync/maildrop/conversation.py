@@ -119,10 +119,14 @@ class Conversation:
         """Give the next reply of one line."""
         return self._line(await self.next_event(timeout_s=timeout_s or self._deadlines.reply_s))
 
-    async def next_rows(self) -> Rows | Reply:
-        """Give the next listing, or the ``-ERR`` in its place."""
+    async def next_rows(self, *, timeout_s: float | None = None) -> Rows | Reply:
+        """Give the next listing, or the ``-ERR`` in its place.
+
+        timeout_s: for all of it; as long as the largest may take when there is none.
+        """
         deadlines = self._deadlines
-        event = await self.next_event(timeout_s=deadlines.max_message_s, gap_s=deadlines.gap_s)
+        timeout_s = timeout_s or deadlines.max_message_s
+        event = await self.next_event(timeout_s=timeout_s, gap_s=deadlines.gap_s)
         return event if isinstance(event, Rows) else self._line(event)
 
     async def start_tls(self) -> None:
@@ -141,7 +145,7 @@ class Conversation:
 
     def words(self, reply: Reply) -> str:
         """Give a reply's code and text, fit to be shown."""
-        code = f"[{escape(reply.code)}] " if reply.code else ""
+        code = f"[{escape(self.secrecy.mask(reply.code.encode()))}] " if reply.code else ""
         return code + (escape(self.secrecy.mask(reply.text)) or "no reason given")
 
     def fail(self, rule: str, evidence: bytes = b"") -> Never:

@@ -30,8 +30,8 @@ async def log_in(
         )
     with_plain = _uses_plain(conversation.peer, settings, capabilities)
     credentials = PlainCredentials(settings.user, await settings.password())
-    conversation.secrecy.keep(*_secrets(credentials))
     try:
+        conversation.secrecy.keep(*_secrets(credentials))
         if with_plain:
             await _Login(conversation, settings).by_plain(credentials)
         else:
@@ -39,6 +39,8 @@ async def log_in(
     except LocalProtocolError as error:
         # The value is the configuration's, so the account is at fault and not popsync.
         raise AuthUnsupported(f"{conversation.peer}: {error}") from None
+    except UnicodeEncodeError:
+        raise AuthUnsupported(f"{conversation.peer}: user or password is no text") from None
 
 
 def _uses_plain(peer: str, settings: Pop3Settings, capabilities: Capabilities) -> bool:
@@ -59,7 +61,7 @@ def _secrets(credentials: PlainCredentials) -> tuple[bytes, ...]:
         response = format_plain(credentials)
     except LocalProtocolError:
         response = b""
-    return (credentials.password.encode("utf-8", "surrogateescape"), response)
+    return (credentials.password.encode(), response)
 
 
 class _Login:

@@ -1,6 +1,6 @@
 """Begins a session: connect, greeting, CAPA, STLS, login."""
 
-from popsync.errors import DeadlineExceeded, PeerClosed, RemoteProtocolError, TlsRefused
+from popsync.errors import DeadlineExceeded, RemoteProtocolError, StreamError, TlsRefused
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.login import log_in
 from popsync.maildrop.refusals import Stage
@@ -31,17 +31,20 @@ async def connect_maildrop(settings: Pop3Settings, *, lock_step: bool) -> Pop3Ma
 async def open_maildrop(
     stream: Stream, settings: Pop3Settings, *, lock_step: bool
 ) -> Pop3Maildrop:
-    """Log in over a connection that is there already, or close it. Raises as above."""
+    """Log in over a connection that is there already; close it when that fails.
+
+    Raises as ``connect_maildrop`` does.
+    """
     conversation = Conversation(
         stream, deadlines=settings.deadlines, max_listed=settings.max_listed
     )
     try:
         await _greet(conversation, settings)
-        capabilities = await _ask_capabilities(conversation)
+        capabilities = await _ask_capabilities(conversation, settings)
         if settings.tls.mode == "starttls":
-            capabilities = await _secure(conversation, capabilities)
+            capabilities = await _secure(conversation, settings, capabilities)
         await log_in(conversation, settings, capabilities)
-        capabilities = await _ask_capabilities(conversation)
+        capabilities = await _ask_capabilities(conversation, settings)
     except BaseException:
         await conversation.close()
         raise
@@ -55,27 +58,26 @@ async def _greet(conversation: Conversation, settings: Pop3Settings) -> None:
     conversation.expect_greeting()
     try:
         reply = await conversation.next_line(timeout_s=settings.deadlines.greeting_s)
-    except (RemoteProtocolError, PeerClosed) as error:
+    except (RemoteProtocolError, StreamError) as error:
         if stranger := name_stranger(conversation.opening):
             conversation.fail(stranger, conversation.opening)
-        raise error from None
-    except DeadlineExceeded as error:
-        if conversation.secured or conversation.opening:
-            raise
-        raise DeadlineExceeded(
-            f"{error} instead of greeting us; does it expect TLS at once (tls 'implicit')?"
-        ) from None
+        if isinstance(error, DeadlineExceeded) and not conversation.secured:
+            hint = "does it expect TLS at once (tls 'implicit')?"
+            raise DeadlineExceeded(f"{error} instead of greeting us; {hint}") from None
+        raise
     if not reply.ok:
         raise conversation.refusal("the connection", reply, Stage.GREETING)
 
 
-async def _ask_capabilities(conversation: Conversation) -> Capabilities:
+async def _ask_capabilities(conversation: Conversation, settings: Pop3Settings) -> Capabilities:
     await conversation.send(b"CAPA\r\n", ReplyKind.CAPABILITIES)
-    answer = await conversation.next_rows()
+    answer = await conversation.next_rows(timeout_s=settings.deadlines.reply_s)
     return parse_capabilities(answer.rows) if isinstance(answer, Rows) else Capabilities()
 
 
-async def _secure(conversation: Conversation, capabilities: Capabilities) -> Capabilities:
+async def _secure(
+    conversation: Conversation, settings: Pop3Settings, capabilities: Capabilities
+) -> Capabilities:
     """Begin TLS or stop: nothing secret has been said yet (P7)."""
     if not capabilities.stls:
         raise TlsRefused(f"{conversation.peer}: the server offers no STLS")
@@ -83,4 +85,4 @@ async def _secure(conversation: Conversation, capabilities: Capabilities) -> Cap
     if not reply.ok:
         raise TlsRefused(f"{conversation.peer}: STLS was refused: {conversation.words(reply)}")
     await conversation.start_tls()
-    return await _ask_capabilities(conversation)
+    return await _ask_capabilities(conversation, settings)

@@ -10,6 +10,7 @@ from popsync.errors import (
     MaildropLocked,
     ServerRefused,
     ServerUnavailable,
+    UidlUnsupported,
 )
 from popsync.wire.pop3.replies import Reply
 
@@ -19,6 +20,7 @@ class Stage(Enum):
 
     GREETING = "greeting"
     LOGIN = "login"
+    UIDL = "uidl"
     SESSION = "session"
 
 
@@ -29,8 +31,14 @@ _CODES: dict[str, type[MaildropError]] = {
     "SYS/PERM": ServerRefused,
 }
 
-# Most servers send no codes. A password that is refused by mistake suspends the account, so
-# whatever sounds like "not now" counts as that.
+_WITHOUT_WORDS: dict[Stage, type[MaildropError]] = {
+    Stage.GREETING: ServerUnavailable,
+    Stage.LOGIN: AuthRejected,
+    Stage.UIDL: UidlUnsupported,
+}
+
+# Most servers send no codes. A password, or UIDL, that is refused by mistake suspends the
+# account, so whatever sounds like "not now" counts as that.
 _LOCKED = re.compile(
     rb"lock(?!ed out)|in use|already (?:open|logged|connected|active)"
     rb"|another (?:pop|session|client)",
@@ -57,10 +65,7 @@ def refusal_kind(reply: Reply, stage: Stage) -> type[MaildropError]:
         return MaildropError
     if stage is Stage.LOGIN and reply.code == "AUTH":
         return AuthRejected
-    by_words = _kind_by_words(reply.text)
-    if stage is Stage.GREETING:
-        return by_words or ServerUnavailable
-    return by_words or AuthRejected
+    return _kind_by_words(reply.text) or _WITHOUT_WORDS[stage]
 
 
 def _kind_by_words(text: bytes) -> type[MaildropError] | None:

@@ -17,7 +17,7 @@ from popsync.maildrop.settings import Pop3Settings
 from popsync.model import ListedMessage, RefusedMessage, Retrieval, RetrievedMessage
 from popsync.wire.pop3.client import Body, Event, ReplyKind
 from popsync.wire.pop3.commands import format_numbered
-from popsync.wire.pop3.replies import Reply
+from popsync.wire.pop3.replies import Reply, parse_uidl_row
 
 if TYPE_CHECKING:
     from popsync.storage.content import ContentWriter
@@ -32,8 +32,10 @@ _LINE_END_OCTETS = 2
 class Retriever:
     """Retrieves ``wanted`` once, in order.
 
-    pipelined: many commands are on their way, and every message must be as long as LIST says;
-    else one at a time, and whatever follows a message unasked spoils it.
+    pipelined: many commands are on their way, and every message must be as long as LIST says.
+    Else, and for a message whose size LIST does not tell, one at a time: whatever follows a
+    message unasked spoils it, and nothing is asked after one of another size until the server
+    has shown that it answers what it is asked.
     """
 
     def __init__(
@@ -55,12 +57,15 @@ class Retriever:
         self._writer: ContentWriter | None = None
         self._received_octets = 0
         self._waited_s = 0.0
+        self._doubtful: ListedMessage | None = None
         self._error: MaildropError | RemoteProtocolError | None = None
 
     async def bursts(self) -> AsyncGenerator[Sequence[Retrieval], None]:
         """Give all messages that are whole after each read; raise what ends the session."""
         try:
             while True:
+                if self._doubtful is not None:
+                    await self._confirm_step(self._doubtful)
                 await self._fill_window()
                 if not self._asked:
                     return
@@ -95,19 +100,35 @@ class Retriever:
         chosen: list[ListedMessage] = []
         octets = self._asked_octets
         while self._waiting and not self._stopping():
-            asked = len(self._asked) + len(chosen)
             octets += self._waiting[0].octets
-            if asked and not self._has_room(asked, octets):
+            if (self._asked or chosen) and not self._has_room(chosen, octets):
                 break
             chosen.append(self._waiting.popleft())
         return chosen
 
-    def _has_room(self, asked: int, octets: int) -> bool:
+    def _has_room(self, chosen: Sequence[ListedMessage], octets: int) -> bool:
+        last = chosen[-1] if chosen else self._asked[-1]
         return (
             self._pipelined
-            and asked < self._settings.window_messages
+            and last.octets > 0
+            and self._waiting[0].octets > 0
+            and len(self._asked) + len(chosen) < self._settings.window_messages
             and octets <= self._settings.window_octets
         )
+
+    async def _confirm_step(self, listed: ListedMessage) -> None:
+        """Make sure that the next reply will be the one to the next command.
+
+        The rest of a message that was ended too early may still be on its way and begin with
+        ``+OK``. Whoever wrote it could not know which unique-id the server would give it.
+        """
+        self._doubtful = None
+        reply = await self._conversation.ask(b"UIDL %d\r\n" % listed.number)
+        if not reply.ok or not _names(reply, listed):
+            self._conversation.fail(
+                f"message {listed.number} is not as long as LIST said, "
+                "and the server no longer answers what it is asked"
+            )
 
     # -- replies -----------------------------------------------------------------------------
 
@@ -166,12 +187,14 @@ class Retriever:
 
     def _check_size(self) -> None:
         listed = self._asked[0]
-        surplus = self._received_octets - listed.octets
-        if self._pipelined and surplus not in {0, _LINE_END_OCTETS}:
+        if self._received_octets - listed.octets in {0, _LINE_END_OCTETS}:
+            return
+        if self._pipelined and listed.octets:
             raise SizesDisagree(
                 f"{self._conversation.peer}: message {listed.number} has "
                 f"{self._received_octets} octets, LIST said {listed.octets}"
             )
+        self._doubtful = listed
 
     def _finish(self, last: bytes) -> RetrievedMessage:
         scratch, writer = self._settings.scratch, self._writer
@@ -212,6 +235,13 @@ class Retriever:
     def _discard_piece(self) -> None:
         if self._writer is not None:
             self._writer.discard()
+
+
+def _names(reply: Reply, listed: ListedMessage) -> bool:
+    try:
+        return parse_uidl_row(reply.text) == (listed.number, listed.unique_id)
+    except RemoteProtocolError:
+        return False
 
 
 def _close(burst: Sequence[Retrieval]) -> None:

@@ -11,8 +11,8 @@ class Secrecy:
         self._secrets: list[bytes] = []
 
     def keep(self, *secrets: bytes) -> None:
-        """Mask these from now on."""
-        self._secrets.extend(secret for secret in secrets if secret)
+        """Mask these from now on, in capitals as well: response codes are shown in capitals."""
+        self._secrets += {form for secret in secrets for form in (secret, secret.upper()) if form}
         self._secrets.sort(key=len, reverse=True)
 
     def mask(self, octets: bytes) -> bytes:

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from popsync.errors import RemoteProtocolError, UidlUnsupported
+from popsync.errors import RemoteProtocolError
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.listing import ListingAnswers, combine
+from popsync.maildrop.refusals import Stage
 from popsync.maildrop.retrieval import Retriever
 from popsync.maildrop.settings import Pop3Settings
 from popsync.model import ListedMessage, Listing, Retrieval
@@ -37,26 +38,22 @@ class Pop3Maildrop:
             return combine(ListingAnswers(totals, list_rows, names.rows))
         if totals is not None and totals.messages == 0:
             return Listing((), complete=False)
-        raise self._uidl_refusal(names)
+        raise self._conversation.refusal("UIDL", names, Stage.UIDL)
 
-    async def retrieve(
+    def retrieve(
         self, wanted: Sequence[ListedMessage], *, stopping: Callable[[], bool]
     ) -> AsyncGenerator[Sequence[Retrieval], None]:
         """Give the wanted messages in order, as many at a time as have arrived.
 
-        Without sizes nothing could tell shifted replies, so then it is one at a time. Raises
-        SizesDisagree, StreamError, RemoteProtocolError.
+        Raises SizesDisagree, StreamError, RemoteProtocolError.
         """
-        sized = all(listed.octets for listed in wanted)
-        retriever = Retriever(
+        return Retriever(
             self._conversation,
             self._settings,
             wanted,
-            pipelined=self._pipelined and sized,
+            pipelined=self._pipelined,
             stopping=stopping,
-        )
-        async for burst in retriever.bursts():
-            yield burst
+        ).bursts()
 
     async def delete(self, doomed: Sequence[ListedMessage]) -> Sequence[ListedMessage]:
         """Issue DELE for each; give those that the server agreed to."""
@@ -99,12 +96,6 @@ class Pop3Maildrop:
         sizes = await say.next_rows()
         await say.send(b"UIDL\r\n", ReplyKind.LISTING)
         return stat, sizes, await say.next_rows()
-
-    def _uidl_refusal(self, reply: Reply) -> Exception:
-        if reply.code:
-            return self._conversation.refusal("UIDL", reply)
-        words = self._conversation.words(reply)
-        return UidlUnsupported(f"{self._conversation.peer}: UIDL was refused: {words}")
 
 
 def _totals(stat: Reply) -> Totals | None:

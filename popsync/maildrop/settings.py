@@ -58,8 +58,3 @@ class Pop3Settings:
     max_listed: int = 200_000
     max_octets: int = 50 << 20
     """The largest message to take when LIST does not tell its size."""
-
-    @property
-    def peer(self) -> str:
-        """The server as a person would name it."""
-        return f"{self.host}:{self.port}"
