@@ -97,11 +97,17 @@ class Conversation:
         """Give the next event, within ``timeout_s`` in all and ``gap_s`` of silence."""
         clock = asyncio.get_running_loop().time
         end = clock() + timeout_s
+        too_slow = DeadlineExceeded(f"{self.peer}: no whole reply within {timeout_s:g} s")
         while (event := self.ready_event()) is None:
             left_s = end - clock()
             if left_s <= 0:
-                raise DeadlineExceeded(f"{self.peer}: no whole reply within {timeout_s:g} s")
-            await self.read_more(timeout_s=left_s if gap_s is None else min(left_s, gap_s))
+                raise too_slow
+            try:
+                await self.read_more(timeout_s=min(left_s, gap_s or left_s))
+            except DeadlineExceeded:
+                if gap_s is not None and gap_s < left_s:
+                    raise
+                raise too_slow from None
         return event
 
     async def ask(self, command: bytes, *, timeout_s: float | None = None) -> Reply:

@@ -63,7 +63,7 @@ async def _greet(conversation: Conversation, settings: Pop3Settings) -> None:
             conversation.fail(stranger, conversation.opening)
         if isinstance(error, DeadlineExceeded) and not conversation.secured:
             hint = "does it expect TLS at once (tls 'implicit')?"
-            raise DeadlineExceeded(f"{error} instead of greeting us; {hint}") from None
+            raise DeadlineExceeded(f"{error}; {hint}") from None
         raise
     if not reply.ok:
         raise conversation.refusal("the connection", reply, Stage.GREETING)

@@ -164,7 +164,7 @@ class Retriever:
 
     def _take(self, event: Event) -> Retrieval | None:
         if isinstance(event, Reply):
-            return RefusedMessage(self._next_asked(), self._refusal(event))
+            return self._refuse(event)
         assert isinstance(event, Body)  # noqa: S101 — the codec gives the announced kind
         self._received_octets += len(event.octets)
         if not event.ended:
@@ -226,11 +226,11 @@ class Retriever:
         self._waited_s = 0.0
         return listed
 
-    def _refusal(self, reply: Reply) -> RetrievalRefused:
-        conversation, number = self._conversation, self._asked[0].number
-        return RetrievalRefused(
-            f"{conversation.peer}: message {number} was refused: {conversation.words(reply)}"
-        )
+    def _refuse(self, reply: Reply) -> RefusedMessage:
+        conversation, listed = self._conversation, self._next_asked()
+        words = conversation.words(reply)
+        error = f"{conversation.peer}: message {listed.number} was refused: {words}"
+        return RefusedMessage(listed, RetrievalRefused(error))
 
     def _discard_piece(self) -> None:
         if self._writer is not None:

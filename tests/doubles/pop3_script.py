@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 EXPECT_TIMEOUT_S = 10.0
+DRIP_PAUSE_S = 0.005
 
 
 class Talk:
@@ -32,6 +33,19 @@ class Talk:
     async def drip(self, octets: bytes) -> None:
         """Send octet by octet."""
         await self.send(*(octets[i : i + 1] for i in range(len(octets))))
+
+    async def drip_until_closed(self, octet: bytes) -> None:
+        """Send the same octet again and again, with a short pause each time."""
+        while not self._writer.transport.is_closing():
+            self._writer.write(octet)
+            await asyncio.sleep(DRIP_PAUSE_S)
+
+    async def octets(self, count: int) -> bytes:
+        """Wait for so many octets that are not lines."""
+        async with asyncio.timeout(EXPECT_TIMEOUT_S):
+            octets = await self._reader.readexactly(count)
+        self.received += octets
+        return octets
 
     async def line(self) -> bytes:
         """Give the client's next line with its CRLF; ``b""`` once it has closed."""
@@ -153,3 +167,13 @@ class ScriptedServer:
         finally:
             await talk.dismiss()
             self._running.discard(task)
+
+
+async def admit(talk: Talk, *capabilities: bytes, user: bytes = b"jane") -> None:
+    """Greet, tell capabilities, take any password by USER and PASS, tell them again."""
+    capa = b"+OK\r\n" + b"".join(tag + b"\r\n" for tag in capabilities) + b".\r\n"
+    await talk.send(b"+OK ready\r\n")
+    await talk.exchange((b"CAPA", capa), (b"USER " + user, b"+OK\r\n"))
+    await talk.line()
+    await talk.send(b"+OK\r\n")
+    await talk.exchange((b"CAPA", capa))
