@@ -168,6 +168,7 @@ def _pop3_settings(account: AccountConfig, config: Config, scratch: Scratch) -> 
         pipelining=account.pipelining,
         allow_plaintext=account.allow_plaintext,
         scratch=scratch,
+        max_octets=account.max_octets,
     )
 
 
