@@ -54,6 +54,7 @@ first_valid_uid = 0
 first_valid_gid = 0
 mail_fsync = never
 mail_save_crlf = yes
+pop3_lock_session = {lock_session}
 mail_max_userip_connections = 0
 maildir_very_dirty_syncs = no
 lmtp_add_received_header = no
@@ -115,10 +116,13 @@ service pop3-login {{
 class Dovecot:
     """One running server; every user's password is PASSWORD."""
 
-    def __init__(self, home: Path, certificate: Certificate, ports: list[int]) -> None:
+    def __init__(
+        self, home: Path, certificate: Certificate, ports: list[int], *, locks_sessions: bool
+    ) -> None:
         self.home = home
         self.certificate = certificate
         self.pop3_port, self.pop3s_port, self.lmtp_port = ports
+        self.lock_session = "yes" if locks_sessions else "no"
         self.lmtp_socket = home / "run" / "lmtp"
         self._mailbox_owner = mailbox_owner()
         self._numbers = itertools.count()
@@ -241,13 +245,17 @@ def group_name(group: int) -> str:
 
 
 @contextmanager
-def run_dovecot() -> Iterator[Dovecot]:
-    """Start a Dovecot and end it; a port that somebody took meanwhile means another try."""
+def run_dovecot(*, locks_sessions: bool = False) -> Iterator[Dovecot]:
+    """Start a Dovecot and end it; a port that somebody took meanwhile means another try.
+
+    locks_sessions: one POP3 session at a time has a mailbox; the others wait ten seconds for it.
+    """
     require_program("dovecot")
     for remaining in reversed(range(START_TRIES)):
         with short_directory() as home:
             lease = PortLease(3)
-            server = Dovecot(home, issue_certificate(home), lease.ports)
+            certificate = issue_certificate(home)
+            server = Dovecot(home, certificate, lease.ports, locks_sessions=locks_sessions)
             try:
                 server.wait()
                 yield server
