@@ -17,7 +17,7 @@ from popsync.errors import (
 )
 from popsync.net.connect import connect_tcp, connect_unix
 from popsync.net.connection import MAX_UNREAD_OCTETS, Connection
-from popsync.net.failures import tls_failure
+from popsync.net.failures import connect_failure, tls_failure
 from popsync.net.stream import Stream
 from popsync.net.tls import Handshake, TlsOptions, client_context
 from tests.doubles.pop3_script import Script, ScriptedServer, Talk
@@ -169,6 +169,53 @@ async def test_closing_is_idempotent_and_ends_a_connection_that_never_was() -> N
     await Connection("nobody").close()
 
 
+async def test_closing_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transport that never tells of its end is left alone."""
+
+    class Stuck(asyncio.Transport):
+        def abort(self) -> None:
+            aborted.append(self)
+
+    aborted: list[asyncio.Transport] = []
+    monkeypatch.setattr("popsync.net.connection._MAX_CLOSING_S", SOON_S)
+    connection = Connection("stuck")
+    connection.connection_made(Stuck({"peername": ("127.0.0.1", 110)}))
+    await connection.close()
+
+    assert len(aborted) == 1
+
+
+async def test_what_came_before_the_loss_is_read_though_reading_had_paused() -> None:
+    """Nothing is resumed that is gone."""
+
+    class Gone(asyncio.Transport):
+        def pause_reading(self) -> None:
+            paused.append(True)
+
+        def is_closing(self) -> bool:
+            return False
+
+    paused: list[bool] = []
+    connection = Connection("gone")
+    connection.connection_made(Gone({"peername": ("127.0.0.1", 110)}))
+    connection.data_received(bytes(MAX_UNREAD_OCTETS + 1))
+    connection.connection_lost(None)
+
+    assert paused == [True]
+    assert len(await connection.read(timeout_s=TIMEOUT_S)) == MAX_UNREAD_OCTETS + 1
+    assert await connection.read(timeout_s=TIMEOUT_S) == b""
+
+
+def test_the_failures_of_several_addresses_are_told_by_the_first() -> None:
+    """The loop folds them into one text."""
+    folded = OSError(
+        "Multiple exceptions: [Errno 111] Connect call failed ('::1', 1, 0, 0), "
+        "[Errno 113] Connect call failed ('127.0.0.1', 1)"
+    )
+    assert str(connect_failure("pop:1", folded)) == "pop:1: connection refused"
+    assert str(connect_failure("pop:1", OSError("odd\n"))) == "pop:1: odd\\n"
+
+
 async def test_a_refused_connection_says_so_with_host_and_port() -> None:
     """The words are a person's, the server is named."""
     with socket.socket() as bound:
@@ -314,6 +361,22 @@ async def test_a_silent_handshake_exceeds_the_deadline() -> None:
     async with ScriptedServer(hold) as server:
         with pytest.raises(DeadlineExceeded, match="no TLS handshake"):
             await connect_tcp("127.0.0.1", server.port, tls=TlsOptions(), timeout_s=SOON_S)
+
+
+async def test_a_connection_that_ends_as_its_handshake_does_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop then gives no transport at all."""
+
+    async def nothing(*args: object, **kwargs: object) -> None:
+        return None
+
+    async with ScriptedServer(hold) as server:
+        stream = await connect(server, TlsOptions(mode="starttls"))
+        monkeypatch.setattr(asyncio.get_running_loop(), "start_tls", nothing)
+        with pytest.raises(PeerClosed):
+            await stream.start_tls(timeout_s=TIMEOUT_S)
+        await stream.close()
 
 
 async def test_cancelling_a_handshake_leaves_nothing_open() -> None:
