@@ -83,3 +83,11 @@ def test_a_gap_in_the_numbers_makes_it_incomplete() -> None:
     """A session begins with all numbers from 1 (RFC 1939 §5)."""
     answers = ListingAnswers(Totals(2, 30), (b"1 10", b"3 20"), (b"1 a", b"3 b"))
     assert not combine(answers).complete
+
+
+def test_a_row_of_list_that_cannot_be_used_makes_it_incomplete() -> None:
+    """Though the others agree: nobody knows what it was to say."""
+    listing = combine(ListingAnswers(Totals(1, 10), [b"1 10", b"garbage"], [b"1 a"]))
+
+    assert [message.octets for message in listing.messages] == [10]
+    assert not listing.complete

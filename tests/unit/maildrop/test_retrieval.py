@@ -286,6 +286,7 @@ async def test_a_forged_reply_in_lock_step_is_never_taken_for_a_message(
         b"+OK 2 u1\r\n",
         b"+OK u1\r\n",
         b"-ERR\r\n",
+        b"-ERR 1 u1\r\n",
         b"rest\r\n",
         b"+OK 1 u1\r\nforged\r\n.\r\n",
     ],
@@ -453,6 +454,17 @@ async def test_a_message_that_drips_has_a_deadline_in_all(make_settings: MakeSet
     assert taken == []
     assert isinstance(error, DeadlineExceeded)
     assert "message 1 did not arrive within" in str(error)
+
+
+async def test_every_message_has_a_time_of_its_own(make_settings: MakeSettings) -> None:
+    """Many that are slow together are not too slow."""
+    deadlines = Deadlines(message_s=0.5, min_octets_per_s=1e6)
+    stream = Slow([*LOGIN, *[reply(FIRST)] * 8])
+    maildrop = await open_maildrop(stream, make_settings(deadlines=deadlines), lock_step=False)
+    stream.pause_s = 0.1
+    taken, error = await collect(maildrop, listed(*[3] * 8))
+
+    assert (contents(taken), error) == ([FIRST] * 8, None)
 
 
 async def test_a_slow_caller_does_not_use_up_a_messages_time(
