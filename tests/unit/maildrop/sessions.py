@@ -1,7 +1,7 @@
 """What tests of POP3 sessions begin with: settings, played-back sessions, a maildrop to serve."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -124,12 +124,6 @@ async def collect(
 # -- served ----------------------------------------------------------------------------------
 
 
-def answers(messages: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Give for each message its RETR and the reply."""
-    for number, message in enumerate(messages, 1):
-        yield b"RETR %d" % number, body(message)
-
-
 async def serve_login(
     talk: Talk, *, pipelining: bool = False, greeting: bytes = b"+OK ready\r\n"
 ) -> None:
@@ -142,12 +136,3 @@ async def serve_login(
         (b"PASS " + PASSWORD.encode(), b"+OK\r\n"),
         (b"CAPA", capabilities),
     )
-
-
-async def serve(talk: Talk, replies: Mapping[bytes, bytes]) -> list[bytes]:
-    """Answer every line that has a reply until the client parts; give the lines in order."""
-    lines = []
-    while line := (await talk.line()).removesuffix(b"\r\n"):
-        lines.append(line)
-        await talk.send(replies[line])
-    return lines
