@@ -72,6 +72,12 @@ class Agent:
         self._destinations = destinations
         self._limits = limits
 
+    async def poll(self, name: str, *, wanted: Callable[[], bool]) -> PollReport | None:
+        """Poll one account once there is a place; None when it is not ``wanted`` any more then."""
+        account = self._accounts[name]
+        async with self._limits.place(account.host):
+            return await poll_once(account.account, account.ports) if wanted() else None
+
     async def poll_round(self, names: Sequence[str]) -> Sequence[PollReport]:
         """Poll each account once, side by side."""
         return await self._side_by_side(names, lambda a: poll_once(a.account, a.ports))

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +31,7 @@ Destination = MaildirDestination | SmtpDestination | LmtpDestination
 
 
 @asynccontextmanager
-async def open_agent(
+async def open_assembly(
     config: Config,
     *,
     observe: Observer,
@@ -39,8 +39,8 @@ async def open_agent(
     clock: Clock = time.time,
     steps: DurableSteps | None = None,
     looks_only: bool = False,
-) -> AsyncIterator[Agent]:
-    """Give all accounts of ``config``, ready; on leaving, connections and ledger are closed.
+) -> AsyncIterator["Assembly"]:
+    """Open the ledger of ``config``; on leaving, connections and ledger are closed.
 
     stopping: once it gives True, polls finish what is in hand and begin nothing new.
     looks_only: nothing will be polled, so it may be opened beside a popsync that polls.
@@ -52,24 +52,109 @@ async def open_agent(
             config.state_dir, steps=steps, clock=clock, beside_daemon=looks_only
         )
         stack.push_async_callback(ledger.close)
-        destinations = {
-            name: _destination(name, config, ledger.token, steps) for name in config.destinations
+        world = _World(ledger, Scratch(config.state_dir), observe, stopping, clock, steps)
+        assembly = Assembly(world, sweeps=not looks_only)
+        stack.push_async_callback(assembly.close)
+        yield assembly
+
+
+@asynccontextmanager
+async def open_agent(
+    config: Config,
+    *,
+    observe: Observer,
+    stopping: Callable[[], bool] = lambda: False,
+    clock: Clock = time.time,
+    steps: DurableSteps | None = None,
+    looks_only: bool = False,
+) -> AsyncIterator[Agent]:
+    """Give all accounts of ``config``, ready, for a command that never reloads it.
+
+    Takes and raises what ``open_assembly`` does.
+    """
+    async with open_assembly(
+        config,
+        observe=observe,
+        stopping=stopping,
+        clock=clock,
+        steps=steps,
+        looks_only=looks_only,
+    ) as assembly:
+        yield await assembly.build_agent(config)
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What all accounts share, whatever the configuration becomes."""
+
+    ledger: SqliteLedger
+    scratch: Scratch
+    observe: Observer
+    stopping: Callable[[], bool]
+    clock: Clock
+    steps: DurableSteps
+
+
+class Assembly:
+    """Builds an agent for each configuration in turn, over one ledger.
+
+    A destination or limit that a new configuration does not change is used again, with its open
+    connections. What it replaces serves the polls under way to their end.
+    """
+
+    def __init__(self, world: _World, *, sweeps: bool) -> None:
+        self._world = world
+        self._sweeps = sweeps
+        self._config: Config | None = None
+        self._destinations: Mapping[str, Destination] = {}
+        self._retired: list[Destination] = []
+        self._limits: ConnectionLimits | None = None
+
+    async def build_agent(self, config: Config) -> Agent:
+        """Give all accounts of ``config``, ready. Raises LedgerUnavailable, the first time."""
+        destinations = {name: self._destination(name, config) for name in config.destinations}
+        if self._sweeps:
+            await _sweep(destinations, self._world.ledger)
+            self._sweeps = False
+        accounts = {
+            name: _agent_account(name, config, destinations, self._world)
+            for name in config.accounts
         }
-        for destination in destinations.values():
-            if not isinstance(destination, MaildirDestination):
-                stack.push_async_callback(destination.close)
-        if not looks_only:
-            await _sweep(destinations, ledger)
-        scratch = Scratch(config.state_dir)
-        world = _World(config, ledger, destinations, observe, stopping, clock, scratch)
-        yield Agent(
-            {name: world.account(name, account) for name, account in config.accounts.items()},
-            destinations,
-            ConnectionLimits(
-                connections=config.limits.connections,
-                connections_per_host=config.limits.connections_per_host,
-            ),
+        limits = self._limits_for(config)
+        replaced = [d for n, d in self._destinations.items() if destinations.get(n) is not d]
+        self._config, self._destinations, self._limits = config, destinations, limits
+        self._retired += replaced
+        await _close(replaced)
+        return Agent(accounts, destinations, limits)
+
+    async def close(self) -> None:
+        """Part from all destinations; nothing polls any more."""
+        await _close([*self._retired, *self._destinations.values()])
+
+    def _destination(self, name: str, config: Config) -> Destination:
+        old = self._config
+        if (
+            old is not None
+            and old.destinations.get(name) == config.destinations[name]
+            and old.allow_group == config.allow_group
+        ):
+            return self._destinations[name]
+        return _destination(name, config, self._world.ledger.token, self._world.steps)
+
+    def _limits_for(self, config: Config) -> ConnectionLimits:
+        if self._limits is not None and self._config and self._config.limits == config.limits:
+            return self._limits
+        return ConnectionLimits(
+            connections=config.limits.connections,
+            connections_per_host=config.limits.connections_per_host,
         )
+
+
+async def _close(destinations: Iterable[Destination]) -> None:
+    """Part from idle servers; a connection that is in use is kept and can be closed later."""
+    for destination in destinations:
+        if not isinstance(destination, MaildirDestination):
+            await destination.close()
 
 
 async def _sweep(destinations: Mapping[str, Destination], ledger: SqliteLedger) -> None:
@@ -80,31 +165,20 @@ async def _sweep(destinations: Mapping[str, Destination], ledger: SqliteLedger) 
             await destination.sweep(staged)
 
 
-@dataclass(frozen=True, slots=True)
-class _World:
-    """What all accounts of one agent share."""
-
-    config: Config
-    ledger: SqliteLedger
-    destinations: Mapping[str, Destination]
-    observe: Observer
-    stopping: Callable[[], bool]
-    clock: Clock
-    scratch: Scratch
-
-    def account(self, name: str, account: AccountConfig) -> AgentAccount:
-        """Bind one account to everything its polls touch."""
-        ports = Ports(
-            open_maildrop=partial(
-                connect_maildrop, _pop3_settings(account, self.config, self.scratch)
-            ),
-            destinations={name: self.destinations[name] for name in account.deliver_to},
-            ledger=self.ledger,
-            clock=self.clock,
-            observe=self.observe,
-            stopping=self.stopping,
-        )
-        return AgentAccount(_account(name, account, self.config), ports, account.host)
+def _agent_account(
+    name: str, config: Config, destinations: Mapping[str, Destination], world: _World
+) -> AgentAccount:
+    """Bind one account to everything its polls touch."""
+    account = config.accounts[name]
+    ports = Ports(
+        open_maildrop=partial(connect_maildrop, _pop3_settings(account, config, world.scratch)),
+        destinations={target: destinations[target] for target in account.deliver_to},
+        ledger=world.ledger,
+        clock=world.clock,
+        observe=world.observe,
+        stopping=world.stopping,
+    )
+    return AgentAccount(_account(name, account, config), ports, account.host)
 
 
 # -- configuration into each room's own terms ------------------------------------------------
@@ -118,6 +192,7 @@ def _account(name: str, account: AccountConfig, config: Config) -> Account:
         max_octets=account.max_octets,
         fetch_limit=account.fetch_limit,
         adopts=account.first_run == "adopt",
+        destinations=frozenset(account.deliver_to),
     )
     return Account(
         account.account_id,

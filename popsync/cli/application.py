@@ -21,6 +21,7 @@ COMMANDS = {
         "init": "Ask a few questions and write a configuration.",
         "check": "Find every mistake in the configuration.",
         "once": "Poll accounts once, for cron and timers.",
+        "run": "Poll accounts for ever, each in its own interval.",
         "status": "Say how each account is doing.",
         "held": "Look after messages that were set aside.",
         "serve": "Run the bundled SMTP and POP3 server.",

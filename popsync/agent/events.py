@@ -1,0 +1,51 @@
+"""What the supervisor tells, beside what polls tell themselves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from popsync.agent.standing import Standing
+from popsync.config.diff import ConfigChanges
+from popsync.poll.events import Event, PollReport
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Accounts are polled from now on."""
+
+    accounts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A poll ended early."""
+
+    report: PollReport
+    before: Standing
+    after: Standing
+    next_poll_in_s: float
+
+    @property
+    def is_news(self) -> bool:
+        """Whether this was not said before: another error, or suspended only now."""
+        before, after = self.before, self.after
+        return (before.trouble, before.suspended) != (after.trouble, after.suspended)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A poll went well after failures."""
+
+    account: str
+    failures: int
+    lasted_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """A new configuration took effect."""
+
+    changes: ConfigChanges
+
+
+AgentEvent = Started | Failed | Recovered | Reloaded
+AgentObserver = Callable[[Event | AgentEvent], None]

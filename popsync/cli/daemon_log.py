@@ -1,0 +1,116 @@
+"""What the daemon tells, as log lines: trouble is said when it begins, changes and ends."""
+
+from collections import defaultdict
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from popsync import __version__
+from popsync.agent.events import AgentEvent, Failed, Recovered, Reloaded, Started
+from popsync.cli.event_log import EventLog
+from popsync.cli.words import count, format_span
+from popsync.config.diff import ConfigChanges, NameChanges
+from popsync.errors import ConfigError, PopsyncError
+from popsync.poll.events import Event, PollEnded, Warned
+
+NEEDS_RESTART = frozenset({"state_dir", "log"})
+"""Settings that only a start reads."""
+
+
+class DaemonLog:
+    """Writes the line that an event deserves, the same for hours of trouble only once.
+
+    An observer of polls and of the supervisor. A log that cannot be written stops nothing.
+    """
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger()
+        self._polls = EventLog()
+        self._warned: dict[str, set[str]] = defaultdict(set)
+        """By account, what the poll before this one warned of."""
+        self._warns: dict[str, set[str]] = defaultdict(set)
+
+    def __call__(self, event: Event | AgentEvent) -> None:
+        """Write what is to be said."""
+        with suppress(OSError):
+            self._tell(event)
+
+    def refuse_config(self, error: Exception) -> None:
+        """Say why a changed configuration does not take effect, a line for each problem."""
+        with suppress(OSError):
+            if isinstance(error, ConfigError):
+                for problem in error.problems:
+                    self._log.error(problem.partition("\n")[0])
+            elif isinstance(error, PopsyncError | OSError):
+                self._log.error(str(error))
+            else:
+                self._log.error("unexpected, a bug", exc_info=error)
+            self._log.error("the configuration is refused, the one before stays in effect")
+
+    def _tell(self, event: Event | AgentEvent) -> None:
+        match event:
+            case Started():
+                said = f"popsync {__version__} polls {count(event.accounts, 'account')}"
+                self._log.info(said)
+            case Failed():
+                self._tell_failure(event)
+            case Recovered():
+                failures = count(event.failures, "failure")
+                said = f"works again after {failures} in {format_span(event.lasted_s)}"
+                self._log.info(said, account=event.account)
+            case Reloaded():
+                self._tell_changes(event.changes)
+            case Warned():
+                self._tell_warning(event)
+            case PollEnded():
+                self._tell_end(event)
+            case _:
+                self._polls(event)
+
+    def _tell_failure(self, event: Failed) -> None:
+        account, pause = event.report.account, format_span(event.next_poll_in_s)
+        if not event.is_news:
+            self._log.debug("failed again", account=account, failures=event.after.failures)
+            return
+        self._polls(PollEnded(event.report))
+        if event.after.suspended:
+            said = "suspended until its configuration changes"
+            self._log.warning(said, account=account, next_poll=f"in {pause}")
+        else:
+            self._log.debug("backs off", account=account, next_poll=f"in {pause}")
+
+    def _tell_warning(self, event: Warned) -> None:
+        """Say a warning unless the poll before gave it, too."""
+        self._warns[event.account].add(event.text)
+        if event.text not in self._warned[event.account]:
+            self._polls(event)
+
+    def _tell_end(self, event: PollEnded) -> None:
+        """Sum up a poll that went well; one that failed comes back as ``Failed``."""
+        account = event.report.account
+        self._warned[account] = self._warns.pop(account, set())
+        if event.report.error is None:
+            self._polls(event)
+
+    def _tell_changes(self, changes: ConfigChanges) -> None:
+        fields = {
+            **_names("accounts", changes.accounts),
+            **_names("destinations", changes.destinations),
+            **({"settings": _join(changes.settings)} if changes.settings else {}),
+        }
+        self._log.info(
+            "configuration reloaded" + ("" if fields else ", nothing changed"), **fields
+        )
+        if waiting := changes.settings & NEEDS_RESTART:
+            self._log.warning("takes effect when popsync is started again", keys=_join(waiting))
+
+
+def _names(what: str, changes: NameChanges) -> dict[str, Any]:
+    """Give the changed names by kind of change, without what is empty."""
+    kinds = {"added": changes.added, "removed": changes.removed, "changed": changes.changed}
+    return {f"{what}_{kind}": _join(names) for kind, names in kinds.items() if names}
+
+
+def _join(names: frozenset[str]) -> str:
+    return ",".join(sorted(names))

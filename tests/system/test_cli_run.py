@@ -1,0 +1,246 @@
+"""``popsync run`` as a process, against the bundled server; polls are asked for by signal."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.system.commands import (
+    MAILDIR,
+    TIMEOUT_S,
+    Served,
+    account,
+    delivered,
+    popsync,
+    serving,
+    start_popsync,
+    write_config,
+)
+
+MESSAGE = b"Subject: %d\r\n\r\nbody\r\n"
+SELDOM = 'poll_every = "1d"'
+"""After the first poll at once, only a signal brings another."""
+
+
+class Daemon:
+    """A running ``popsync run``."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.said: list[str] = []
+
+    def wait_for(self, words: str) -> str:
+        """Give the next log line with these words; fail when the daemon ends without it."""
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.said.append(line)
+            if words in line:
+                return line
+        raise AssertionError(f"never said {words!r}: {''.join(self.said)}")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def stop(self) -> int:
+        """Ask for an orderly end and give the exit code."""
+        self._process.terminate()
+        _, rest = self._process.communicate(timeout=TIMEOUT_S)
+        self.said += rest.splitlines(keepends=True)
+        return self._process.returncode
+
+
+@contextmanager
+def running(config: Path, *options: str) -> Iterator[Daemon]:
+    """Run the daemon, from its first line to the end of the block."""
+    process = start_popsync("-c", config, *options, "run")
+    daemon = Daemon(process)
+    try:
+        daemon.wait_for(" polls ")
+        yield daemon
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=TIMEOUT_S)
+
+
+def rewrite(config: Path, text: str) -> None:
+    """Replace the configuration in one step, as editors do."""
+    fresh = write_config(config.with_suffix(".fresh"), text)
+    fresh.replace(config)
+
+
+def subjects(root: Path) -> list[bytes]:
+    """Give the subjects that were delivered, sorted."""
+    return sorted(m.partition(b"Subject: ")[2].split()[0] for m in delivered(root))
+
+
+def test_mail_that_arrives_is_delivered_when_a_signal_asks(tmp_path: Path) -> None:
+    """The first poll is at once, the next at SIGUSR1; SIGTERM ends it with 0."""
+    with serving(tmp_path, "jane") as served:
+        text = MAILDIR + account("jane", served.pop3_port, SELDOM, mode="delete")
+        config = write_config(tmp_path / "popsync.toml", text)
+        served.send("jane", MESSAGE % 1)
+        with running(config) as daemon:
+            daemon.wait_for(" polled ")
+            served.send("jane", MESSAGE % 2)
+            daemon.signal(signal.SIGUSR1)
+            daemon.wait_for(" polled ")
+            code = daemon.stop()
+
+    assert code == 0
+    assert subjects(tmp_path) == [b"1", b"2"]
+    assert [line for line in daemon.said if "Traceback" in line or " error " in line] == []
+
+
+def test_the_interval_alone_brings_polls(tmp_path: Path) -> None:
+    """Nobody asks, and mail comes."""
+    with serving(tmp_path, "jane") as served:
+        text = MAILDIR + account("jane", served.pop3_port, 'poll_every = "1s"')
+        config = write_config(tmp_path / "popsync.toml", text)
+        with running(config) as daemon:
+            for number in range(3):
+                served.send("jane", MESSAGE % number)
+                daemon.wait_for(" polled ")
+            code = daemon.stop()
+
+    assert code == 0
+    assert subjects(tmp_path) == [b"0", b"1", b"2"]
+
+
+def test_a_reload_adds_an_account(tmp_path: Path) -> None:
+    """After SIGHUP the new account is polled at once, and the one that was there is left alone."""
+    with serving(tmp_path, "jane", "bob") as served:
+        jane = MAILDIR + account("jane", served.pop3_port, SELDOM)
+        config = write_config(tmp_path / "popsync.toml", jane)
+        served.send("jane", MESSAGE % 1)
+        served.send("bob", MESSAGE % 2)
+        with running(config) as daemon:
+            daemon.wait_for(" polled ")
+            rewrite(config, jane + account("bob", served.pop3_port, SELDOM))
+            daemon.signal(signal.SIGHUP)
+            reloaded = daemon.wait_for("configuration reloaded")
+            polled = daemon.wait_for(" polled ")
+            code = daemon.stop()
+
+    assert code == 0
+    assert "accounts_added=bob" in reloaded
+    assert "account=bob" in polled
+    assert subjects(tmp_path) == [b"1", b"2"]
+
+
+def test_a_broken_edit_changes_nothing(tmp_path: Path) -> None:
+    """It is logged with its line, and polls go on as before (P5)."""
+    with serving(tmp_path, "jane") as served:
+        text = MAILDIR + account("jane", served.pop3_port, SELDOM)
+        config = write_config(tmp_path / "popsync.toml", text)
+        with running(config, "-v") as daemon:
+            daemon.wait_for("polled, nothing new")
+            rewrite(config, text + "[account.x]\nhots = 1\n")
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_for(": account.x.hots: ")
+            daemon.wait_for("stays in effect")
+            served.send("jane", MESSAGE % 1)
+            daemon.signal(signal.SIGUSR1)
+            daemon.wait_for(" polled ")
+            code = daemon.stop()
+
+    assert code == 0
+    assert len(delivered(tmp_path)) == 1
+
+
+def test_an_account_that_is_taken_out_is_polled_no_more(tmp_path: Path) -> None:
+    """Its mail stays where it is, the other account's is fetched."""
+    with serving(tmp_path, "jane", "bob") as served:
+        jane = MAILDIR + account("jane", served.pop3_port, SELDOM)
+        both = jane + account("bob", served.pop3_port, SELDOM)
+        config = write_config(tmp_path / "popsync.toml", both)
+        with running(config, "-v") as daemon:
+            daemon.wait_for("polled, nothing new")
+            daemon.wait_for("polled, nothing new")
+            rewrite(config, jane)
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_for("accounts_removed=bob")
+            served.send("bob", MESSAGE % 1)
+            served.send("jane", MESSAGE % 2)
+            daemon.signal(signal.SIGUSR1)
+            daemon.wait_for(" polled ")
+            code = daemon.stop()
+
+    assert code == 0
+    assert subjects(tmp_path) == [b"2"]
+
+
+def test_trouble_is_said_once_and_its_end_too(tmp_path: Path) -> None:
+    """A wrong password suspends at the third refusal; the corrected one is tried at once."""
+    with serving(tmp_path, "jane", "bob") as served:
+        good = MAILDIR + account("bob", served.pop3_port, SELDOM)
+        jane = account("jane", served.pop3_port, SELDOM)
+        config = write_config(
+            tmp_path / "popsync.toml", good + jane.replace('password = "jane"', 'password = "no"')
+        )
+        served.send("bob", MESSAGE % 1)
+        with running(config, "-v") as daemon:
+            refuse_three_logins(daemon)
+            rewrite(config, good + jane)
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_for("accounts_changed=jane")
+            served.send("jane", MESSAGE % 2)
+            daemon.signal(signal.SIGUSR1)
+            daemon.wait_for("polled account=jane")
+            code = daemon.stop()
+
+    assert code == 0
+    assert sum(" error " in line and "account=jane" in line for line in daemon.said) == 2
+    assert subjects(tmp_path) == [b"1", b"2"]
+
+
+def refuse_three_logins(daemon: Daemon) -> None:
+    """Have jane's login refused until she is suspended; the second refusal is not news."""
+    daemon.wait_for("backs off")
+    daemon.signal(signal.SIGUSR1)
+    daemon.wait_for("failed again")
+    daemon.signal(signal.SIGUSR1)
+    daemon.wait_for("suspended until its configuration changes")
+
+
+def test_a_stop_in_the_middle_leaves_nothing_half_done(tmp_path: Path) -> None:
+    """What is in hand is finished; the next start brings the rest, and nothing twice (P4)."""
+    with serving(tmp_path, "jane") as served:
+        lines = (SELDOM, 'pipelining = "off"')
+        text = MAILDIR + account("jane", served.pop3_port, *lines, mode="delete")
+        config = write_config(tmp_path / "popsync.toml", text)
+        send_many(served, 60)
+        with running(config) as first:
+            first.wait_for(" delivered ")
+            first_code = first.stop()
+        between = subjects(tmp_path)
+        partial = list((tmp_path / "Mail" / "tmp").iterdir())
+        with running(config) as second:
+            second.wait_for(" polled ")
+            second_code = second.stop()
+
+    assert (first_code, second_code, partial) == (0, 0, [])
+    assert 0 < len(between) < 60
+    assert subjects(tmp_path) == sorted(b"%d" % number for number in range(60))
+
+
+def send_many(served: Served, messages: int) -> None:
+    """Fill jane's mailbox with messages that take a while."""
+    for number in range(messages):
+        served.send("jane", MESSAGE % number + b"x" * 300_000 + b"\r\n")
+
+
+def test_a_second_daemon_is_refused(tmp_path: Path) -> None:
+    """One ledger, one popsync: 75, because the other one may be gone later."""
+    config = write_config(
+        tmp_path / "popsync.toml", MAILDIR + account("jane", 9, "enabled = false")
+    )
+    with running(config) as first:
+        second = popsync("-c", config, "run")
+        code = first.stop()
+
+    assert (second.returncode, code) == (75, 0)
+    assert os.linesep.join(second.stderr.splitlines()[1:]) == ""
