@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
 from popsync.errors import LedgerLocked
-from popsync.ledger import polling, recording
+from popsync.ledger import polling, recording, rerouting
 from popsync.ledger.failures import translated
 from popsync.ledger.lock import StateLock
 from popsync.ledger.opening import (
@@ -98,11 +98,11 @@ class SqliteLedger:
         now = self._clock()
         await self._write(lambda connection: recording.record(connection, seen, changes, now=now))
 
-    async def hold_unroutable(self, account: AccountId, routable: frozenset[str]) -> int:
-        """Hold what is owed to destinations that are not in ``routable``; give how many."""
+    async def reroute(self, account: AccountId, routes: Collection[tuple[str, str]]) -> int:
+        """Let undelivered messages follow ``routes``; give how many deliveries were held now."""
         now = self._clock()
         return await self._write(
-            lambda connection: recording.hold_unroutable(connection, account, routable, now=now)
+            lambda connection: rerouting.reroute(connection, account, routes, now=now)
         )
 
     async def note_unretrieved(
@@ -118,6 +118,12 @@ class SqliteLedger:
         """Count a DELE that is about to be issued for each."""
         await self._write(
             lambda connection: polling.note_deletions(connection, account, unique_ids)
+        )
+
+    async def confirm_deletions(self, account: AccountId, unique_ids: Sequence[UniqueId]) -> None:
+        """Note that the server agreed to DELE and QUIT for each; it may still have them (P3)."""
+        await self._write(
+            lambda connection: polling.confirm_deletions(connection, account, unique_ids)
         )
 
     async def close_listing(

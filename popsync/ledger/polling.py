@@ -11,8 +11,13 @@ TOMBSTONES_KEPT_S = 90 * 86400.0
 """A server that shows a message again within this time is not believed to have a new one."""
 
 _COUNT_DELETION = """
-UPDATE message SET deletions = deletions + 1
+UPDATE message SET deletions = deletions + 1, deletion_confirmed = 0
 WHERE account = ? AND unique_id = ? AND state <> 'gone'
+"""
+
+_CONFIRM_DELETION = """
+UPDATE message SET deletion_confirmed = 1
+WHERE account = ? AND unique_id = ? AND deletions > 0 AND state <> 'gone'
 """
 
 # What a crash left half done waits for its recovery, which needs no server; what the operator
@@ -36,8 +41,7 @@ UPDATE account
 SET began_at = :began_at, ended_at = :ended_at, listed = :listed, delivered = :delivered,
     octets = :octets, deleted = :deleted, held = :held, deferred = :deferred, error = :error,
     last_success_at = iif(:error = '', :ended_at, last_success_at),
-    error_since = iif(:error = '', NULL, coalesce(error_since, :ended_at)),
-    total_delivered = total_delivered + :delivered, total_octets = total_octets + :octets
+    error_since = iif(:error = '', NULL, coalesce(error_since, :ended_at))
 WHERE id = :account
 """
 
@@ -48,6 +52,14 @@ def note_deletions(
     """Count a DELE that is about to be issued for each."""
     number = number_of_account(connection, account)
     connection.executemany(_COUNT_DELETION, [(number, unique_id) for unique_id in unique_ids])
+
+
+def confirm_deletions(
+    connection: sqlite3.Connection, account: AccountId, unique_ids: Iterable[UniqueId]
+) -> None:
+    """Note that the server agreed to DELE and QUIT for each; it may still have them (P3)."""
+    number = number_of_account(connection, account)
+    connection.executemany(_CONFIRM_DELETION, [(number, unique_id) for unique_id in unique_ids])
 
 
 def close_listing(
@@ -71,6 +83,6 @@ def note_lock_step(connection: sqlite3.Connection, account: AccountId) -> None:
 
 
 def note_poll(connection: sqlite3.Connection, account: AccountId, summary: PollSummary) -> None:
-    """Remember what a poll came to, and add it to the account's totals."""
+    """Remember what a poll came to."""
     number = number_of_account(connection, account)
     connection.execute(_NOTE_POLL, asdict(summary) | {"account": number})

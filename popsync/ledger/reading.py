@@ -1,5 +1,6 @@
 """All questions to the ledger, on a connection that cannot write."""
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ _ACCOUNT = "SELECT id, polled_before, renumbering, lock_step FROM account WHERE 
 # In the order of KnownMessage's fields.
 _KNOWN = """
 SELECT unique_id, digest, state, copies, first_seen, settled_at, next_try, suspect, deletions,
-       oversize, listed_octets
+       oversize, listed_octets, deletion_confirmed, served
 FROM message WHERE account = ? ORDER BY generation
 """
 
@@ -197,9 +198,12 @@ def _read_known(
 ) -> Mapping[UniqueId, tuple[KnownMessage, ...]]:
     states = _MESSAGE_STATES
     known: dict[UniqueId, tuple[KnownMessage, ...]] = {}
+    served: dict[str, frozenset[str]] = {}
     for row in connection.execute(_KNOWN, (account,)):
         unique_id, digest, state, copies, first, settled, next_try, *rest = row
-        suspect, deletions, oversize, listed_octets = rest
+        suspect, deletions, oversize, listed_octets, confirmed, names = rest
+        if names not in served:
+            served[names] = frozenset(json.loads(names))
         message = KnownMessage(
             unique_id,
             digest,
@@ -212,6 +216,8 @@ def _read_known(
             deletions,
             oversize == 1,
             listed_octets,
+            confirmed == 1,
+            served[names],
         )
         earlier = known.get(unique_id)
         known[unique_id] = (message,) if earlier is None else (*earlier, message)

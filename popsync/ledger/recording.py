@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from popsync.errors import LedgerError
@@ -23,7 +23,21 @@ _ACCOUNT = "SELECT id FROM account WHERE key = ?"
 _SAME_UNIQUE_ID = "SELECT digest, id FROM message WHERE account = ? AND unique_id = ?"
 
 _SEE_AGAIN = """
-UPDATE message SET copies = ?, suspect = ?, listed_octets = ? WHERE id = ?
+UPDATE message SET copies = ?, suspect = ?, listed_octets = ?, deletion_confirmed = 0
+WHERE id = ?
+"""
+
+_IS_UNSETTLED = "SELECT 1 FROM message WHERE id = ? AND settled_at IS NULL"
+
+_COUNT_SETTLED = """
+UPDATE account
+SET total_delivered = total_delivered + 1, total_octets = total_octets + message.octets
+FROM message WHERE message.id = ? AND settled_at IS NOT NULL AND account.id = message.account
+"""
+
+_SERVED_BEFORE = """
+SELECT served FROM message
+WHERE account = ? AND digest = ? AND settled_at IS NOT NULL ORDER BY length(served) DESC
 """
 
 _FORGET = "DELETE FROM message WHERE id = ?"
@@ -32,7 +46,7 @@ _FORGET = "DELETE FROM message WHERE id = ?"
 _FILL_UNRETRIEVED = """
 UPDATE message
 SET digest = :digest, octets = :octets, listed_octets = :listed_octets, copies = :copies,
-    suspect = :suspect, state = 'pending', reason = '', oversize = 0,
+    suspect = :suspect, served = :served, state = 'pending', reason = '', oversize = 0,
     first_seen = iif(state = 'gone', :now, first_seen)
 WHERE id = :unretrieved
 """
@@ -44,10 +58,11 @@ _NEXT_GENERATION = """
 
 _ADD_MESSAGE = f"""
 INSERT INTO message
-    (account, unique_id, generation, digest, octets, listed_octets, copies, suspect, first_seen)
+    (account, unique_id, generation, digest, octets, listed_octets, copies, suspect, served,
+     first_seen)
 VALUES
     (:account, :unique_id, {_NEXT_GENERATION}, :digest, :octets, :listed_octets, :copies,
-     :suspect, :now)
+     :suspect, :served, :now)
 """  # noqa: S608 - constants only
 
 _ADD_DELIVERY = """
@@ -109,20 +124,6 @@ UPDATE message SET state = 'pending', next_try = NULL, oversize = 0
 WHERE id = ? AND state = 'held' AND digest IS NULL
 """
 
-_UNROUTABLE = """
-SELECT message.id, destination, recipient
-FROM account JOIN message ON account = account.id JOIN delivery ON message = message.id
-WHERE key = :account AND message.state = 'pending'
-  AND delivery.state NOT IN ('delivered', 'held')
-  AND destination NOT IN (SELECT value FROM json_each(:routable))
-"""
-
-_HOLD_UNROUTABLE = """
-UPDATE delivery SET state = 'held', next_try = NULL, changed_at = ?,
-    reply = 'destination ' || destination || ' is no longer configured for this account'
-WHERE message = ? AND destination = ? AND recipient = ?
-"""
-
 _DROP = "UPDATE message SET state = 'dropped', next_try = NULL WHERE id = ? AND state = 'held'"
 
 
@@ -153,8 +154,20 @@ def record(
     touched = {
         _see(connection, accounts[message.message.account], message, now=now) for message in seen
     }
-    touched |= {_change(connection, change, now=now) for change in changes}
-    _refresh(connection, touched, now=now)
+    changed = {_change(connection, change, now=now) for change in changes}
+    refresh(connection, touched - changed, now=now)
+    unsettled = _unsettled(connection, changed)
+    refresh(connection, changed, now=now)
+    _count_settled(connection, unsettled)
+
+
+def _unsettled(connection: sqlite3.Connection, numbers: Iterable[int]) -> list[int]:
+    return [n for n in numbers if connection.execute(_IS_UNSETTLED, (n,)).fetchone()]
+
+
+def _count_settled(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    """Add to the accounts' totals what has just become settled; a poll may never end."""
+    connection.executemany(_COUNT_SETTLED, [(number,) for number in numbers])
 
 
 def note_unretrieved(
@@ -180,23 +193,8 @@ def retry_held(connection: sqlite3.Connection, number: int, *, now: float) -> bo
     deliveries = connection.execute(_RETRY_DELIVERIES, (now, number)).rowcount
     messages = connection.execute(_RETRY_UNRETRIEVED, (number,)).rowcount
     if deliveries:
-        _refresh(connection, {number}, now=now)
+        refresh(connection, {number}, now=now)
     return deliveries + messages > 0
-
-
-def hold_unroutable(
-    connection: sqlite3.Connection,
-    account: AccountId,
-    routable: Collection[str],
-    *,
-    now: float,
-) -> int:
-    """Hold what is owed to destinations that are not in ``routable``; give how many."""
-    names = {"account": account, "routable": json.dumps(sorted(routable))}
-    unroutable = connection.execute(_UNROUTABLE, names).fetchall()
-    connection.executemany(_HOLD_UNROUTABLE, [(now, *delivery) for delivery in unroutable])
-    _refresh(connection, {message for message, _, _ in unroutable}, now=now)
-    return len(unroutable)
 
 
 def drop_held(connection: sqlite3.Connection, number: int) -> bool:
@@ -236,6 +234,7 @@ def _add(
         "listed_octets": seen.listed_octets,
         "copies": seen.copies,
         "suspect": seen.suspect,
+        "served": _served(connection, account, seen),
         "unretrieved": unretrieved,
         "now": now,
     }
@@ -247,6 +246,14 @@ def _add(
         [(number, destination, recipient, now) for destination, recipient in seen.deliveries],
     )
     return number
+
+
+def _served(connection: sqlite3.Connection, account: int, seen: SeenMessage) -> str:
+    """Name the destinations of a message; one that owes nothing was served under another name."""
+    if seen.deliveries:
+        return json.dumps(sorted({destination for destination, _ in seen.deliveries}))
+    found = connection.execute(_SERVED_BEFORE, (account, seen.message.digest)).fetchone()
+    return str(found[0]) if found else "[]"
 
 
 def _change(connection: sqlite3.Connection, change: DeliveryChange, *, now: float) -> int:
@@ -281,6 +288,6 @@ def _find_delivery(connection: sqlite3.Connection, delivery: DeliveryKey) -> tup
     return int(found[0]), str(found[1])
 
 
-def _refresh(connection: sqlite3.Connection, numbers: Iterable[int], *, now: float) -> None:
+def refresh(connection: sqlite3.Connection, numbers: Iterable[int], *, now: float) -> None:
     """Make messages say again what their deliveries say."""
     connection.executemany(_REFRESH, [{"id": number, "now": now} for number in numbers])

@@ -13,6 +13,7 @@ from popsync.model import (
     DeliveryKey,
     DeliveryState,
     DeliveryStatus,
+    Digest,
     Envelope,
     ListedMessage,
     MessageKey,
@@ -39,6 +40,8 @@ class Session:
     ports: Ports
     memory: AccountMemory
     plan: PollPlan
+    vanished: frozenset[Digest] = frozenset()
+    """Of known messages that nobody told the server to delete and that are not listed."""
     copies: Counter[MessageKey] = field(default_factory=Counter)
     settled: list[ListedMessage] = field(default_factory=list)
     """Retrieved, and every delivery has its receipt."""
@@ -128,7 +131,11 @@ async def _consign(
 def _may_be_renamed(key: MessageKey, session: Session) -> bool:
     """Tell whether an unknown message may be a known one: now, or when it could not be had."""
     generations = session.memory.messages.get(key.unique_id, ())
-    return session.plan.renumbered or any(known.digest is None for known in generations)
+    return (
+        session.plan.renumbered
+        or key.digest in session.vanished
+        or any(known.digest is None for known in generations)
+    )
 
 
 async def _known(keys: Collection[MessageKey], session: Session) -> dict[MessageKey, Statuses]:

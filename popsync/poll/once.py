@@ -25,10 +25,11 @@ from popsync.model import (
 from popsync.poll.batch import Session
 from popsync.poll.carry import carry
 from popsync.poll.events import Deleted, Listed, PollEnded, PollReport, Warned
-from popsync.poll.plan import PollPlan, plan_poll
+from popsync.poll.plan import PollPlan, Reason, plan_poll
 from popsync.poll.policy import Account
 from popsync.poll.ports import Maildrop, Ports
 from popsync.poll.recovery import settle_intents
+from popsync.poll.renumbering import find_vanished
 
 MAX_SESSIONS = 3
 """A poll that is not done after so many sessions goes on at the next one."""
@@ -128,7 +129,7 @@ async def _run_session(
         tally.held += len(plan.newly_oversize)
         _announce(account, ports, listing, plan)
         await _note_plan(account, ports, memory, plan)
-        session = Session(account, ports, memory, plan)
+        session = Session(account, ports, memory, plan, find_vanished(memory, plan.gone))
         try:
             await _carry(maildrop, session)
         except SizesDisagree as error:
@@ -160,12 +161,15 @@ async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> _
     doomed = _doomed(session)
     if session.unsettled:
         return _Purpose.DELETIONS if doomed and not ports.stopping() else _Purpose.NOTHING
+    agreed: Sequence[ListedMessage] = ()
     if doomed:
         await ports.ledger.note_deletions(account.id, [d.unique_id for d in doomed])
         agreed = await maildrop.delete(doomed)
         tally.deleted += len(agreed)
         ports.observe(Deleted(account.name, len(agreed)))
     await _quit(maildrop, account, ports, doomed)
+    if agreed:
+        await ports.ledger.confirm_deletions(account.id, [m.unique_id for m in agreed])
     return _Purpose.NOTHING
 
 
@@ -223,7 +227,10 @@ def _announce(account: Account, ports: Ports, listing: Listing, plan: PollPlan) 
 def _warnings(listing: Listing, plan: PollPlan) -> list[str]:
     warnings = []
     if not listing.complete:
-        warnings.append("STAT, LIST and UIDL disagree; nothing is concluded from what is missing")
+        warnings.append(
+            "STAT, LIST and UIDL disagree: messages without a usable unique-id are left on the"
+            " server, and nothing is concluded from what is missing"
+        )
     if plan.renumbered:
         warnings.append(
             "the server has renumbered its messages: known ones are recognised by their"
@@ -231,6 +238,12 @@ def _warnings(listing: Listing, plan: PollPlan) -> list[str]:
         )
     if plan.stubborn:
         warnings.append(f"the server keeps {len(plan.stubborn)} messages that were deleted often")
+    stays = Counter(skip.reason for skip in plan.skip)
+    warnings += [
+        f"{stays[reason]} not deleted: {reason.value}"
+        for reason in (Reason.SUSPECT, Reason.UNSERVED)
+        if stays[reason]
+    ]
     if plan.newly_oversize:
         sizes = ", ".join(str(listed.octets) for listed in plan.newly_oversize[:10])
         warnings.append(f"held because they are larger than max_size: {sizes} octets")

@@ -32,6 +32,7 @@ class Reason(Enum):
     WAITING = "delivered, to be deleted later"
     KEPT_BY_GUARD = "not deleted while unique-ids are being matched"
     SUSPECT = "delivered, but its bytes are in doubt, so it stays on the server"
+    UNSERVED = "delivered before all of its destinations were configured, so it stays"
     TOO_LARGE = "larger than max_size"
     DEFERRED = "not delivered yet, to be tried again later"
     HELD = "held: no destination takes it"
@@ -179,16 +180,27 @@ class _Session:
                 return _Retrieve(listed)
 
     def _judge_settled(self, listed: ListedMessage, known: KnownMessage) -> _Verdict:
-        if not self._policy.deletes:
-            return Skip(listed, Reason.DELIVERED)
-        if known.suspect:
-            return Skip(listed, Reason.SUSPECT)
-        if self._renumbered:
-            return Skip(listed, Reason.KEPT_BY_GUARD)
+        if known.deletion_confirmed and known.deletions == 1:
+            # Gone by all accounts, and here again. Either the server keeps what it was told to
+            # delete, or this is another message (P1): one look tells, and is not repeated.
+            return _Retrieve(listed)
+        if reason := self._reason_to_stay(known):
+            return Skip(listed, reason)
         due = (known.settled_at or known.first_seen) + self._policy.delete_after_s
         if due > self._now:
             return Skip(listed, Reason.WAITING, due)
         return _Delete(listed, known.deletions)
+
+    def _reason_to_stay(self, known: KnownMessage) -> Reason | None:
+        """Say why a delivered message must not be deleted, whatever its age."""
+        if not self._policy.deletes:
+            return Reason.DELIVERED
+        if known.suspect:
+            return Reason.SUSPECT
+        if self._renumbered:
+            return Reason.KEPT_BY_GUARD
+        served = self._policy.destinations <= known.served
+        return None if served else Reason.UNSERVED
 
     def _judge_due(self, listed: ListedMessage, known: KnownMessage, reason: Reason) -> _Verdict:
         # Its size was accepted once, or the operator asked for it in spite of its size.

@@ -20,6 +20,8 @@ class Policy:
     """Messages retrieved in one poll; 0 is no limit."""
     adopts: bool = False
     """On the first poll, what is there counts as seen."""
+    destinations: frozenset[str] = frozenset()
+    """Without a receipt from each of these nothing is deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What a poll needs from the world. Nothing here knows POP3's wire, SQLite or files."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -130,8 +130,12 @@ class Ledger(Protocol):
         """Give the STAGED and DOT_SENT deliveries: what a crash left open."""
         ...
 
-    async def hold_unroutable(self, account: AccountId, routable: frozenset[str]) -> int:
-        """Hold what is owed to destinations that are not in ``routable``; give how many."""
+    async def reroute(self, account: AccountId, routes: Collection[tuple[str, str]]) -> int:
+        """Let undelivered messages follow ``routes``, (destination, recipient) pairs.
+
+        What is owed to a recipient that is no longer named is owed to those that are; what is
+        owed to a destination that is no longer there is held. Gives how many were held now.
+        """
         ...
 
     async def record(self, seen: Sequence[SeenMessage], changes: Sequence[DeliveryChange]) -> None:
@@ -146,6 +150,10 @@ class Ledger(Protocol):
 
     async def note_deletions(self, account: AccountId, unique_ids: Sequence[UniqueId]) -> None:
         """Count a DELE that is about to be issued for each."""
+        ...
+
+    async def confirm_deletions(self, account: AccountId, unique_ids: Sequence[UniqueId]) -> None:
+        """Note that the server agreed to DELE and QUIT for each; it may still have them (P3)."""
         ...
 
     async def close_listing(

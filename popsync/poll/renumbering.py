@@ -17,10 +17,26 @@ from popsync.model import (
 )
 from popsync.poll.ports import Ledger
 
+_BROUGHT = frozenset({MessageState.PENDING, MessageState.HELD, MessageState.SETTLED})
+
 Statuses = Mapping[DeliveryKey, DeliveryStatus]
 
 # GONE: the old name may be buried before the message can be had under its new one.
 _UNFINISHED = frozenset({MessageState.PENDING, MessageState.HELD, MessageState.GONE})
+
+
+def find_vanished(memory: AccountMemory, gone: Sequence[UniqueId]) -> frozenset[Digest]:
+    """Give the digests of messages that left the listing though nobody told them to.
+
+    They may have been renamed one by one, or all of too few for the guard to notice: a new
+    unique-id with the same octets is then the same message.
+    """
+    return frozenset(
+        known.digest
+        for unique_id in gone
+        for known in memory.messages[unique_id]
+        if known.digest is not None and not known.deletions and known.state in _BROUGHT
+    )
 
 
 async def recognise(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from popsync.destinations.maildir_file import escape_host, unix_line_ends
-from popsync.ledger.recording import _refresh
+from popsync.ledger.recording import refresh
 from popsync.ledger.schema import create_schema
 from popsync.model import DeliveryState, MessageState
 
@@ -76,7 +76,7 @@ def test_a_message_stands_where_its_deliveries_stand(
         " VALUES (1, ?, '', ?, ?, 1.0)",
         [(str(i), state.value, time) for i, (state, time) in enumerate(deliveries)],
     )
-    _refresh(connection, {1}, now=7.0)
+    refresh(connection, {1}, now=7.0)
     row = connection.execute("SELECT state, next_try, settled_at FROM message").fetchone()
     connection.close()
     expected = message_state([state for state, _ in deliveries])

@@ -108,11 +108,41 @@ async def test_what_is_owed_to_a_destination_no_longer_configured_is_held(
     seen = make_seen(U1, ("inbox", ""), ("old", ""), ("old", "a"))
     await ledger.record([seen], [change(U1, DeliveryState.DEFERRED, "old", next_try=9.0)])
 
-    assert await ledger.hold_unroutable(ACCOUNT, frozenset({"inbox"})) == 2
-    assert await ledger.hold_unroutable(ACCOUNT, frozenset({"inbox"})) == 0
+    assert await ledger.reroute(ACCOUNT, {("inbox", "")}) == 2
+    assert await ledger.reroute(ACCOUNT, {("inbox", "")}) == 0
     assert [row.destination for row in await ledger.held()] == ["old", "old"]
     assert "no longer configured" in (await ledger.held())[0].reply
     assert [m.state for m in await known(ledger)] == [MessageState.PENDING]
+
+
+async def test_what_a_recipient_was_owed_goes_to_those_who_are_named_now(
+    ledger: SqliteLedger,
+) -> None:
+    """A mistyped recipient is mended in the configuration; who has the message gets no other."""
+    seen = make_seen(U1, ("mta", "jnae"), ("mta", "june"))
+    refused = change(U1, DeliveryState.HELD, "mta", "jnae")
+    arrived = change(U1, DeliveryState.DOT_SENT, "mta", "june")
+    await ledger.record([seen], [refused, arrived])
+    await ledger.record([], [change(U1, DeliveryState.DELIVERED, "mta", "june")])
+
+    assert await ledger.reroute(ACCOUNT, {("mta", "jane"), ("mta", "june")}) == 0
+
+    (owed,) = (await ledger.deliveries([seen.message])).values()
+    assert {(key.recipient, status.state) for key, status in owed.items()} == {
+        ("jane", DeliveryState.SEEN),
+        ("june", DeliveryState.DELIVERED),
+    }
+
+
+async def test_what_may_have_been_sent_is_settled_before_it_follows_a_change(
+    ledger: SqliteLedger,
+) -> None:
+    """Only its own destination can tell what became of it."""
+    sent = change(U1, DeliveryState.DOT_SENT, "mta", "jnae")
+    await ledger.record([make_seen(U1, ("mta", "jnae"))], [sent])
+
+    assert await ledger.reroute(ACCOUNT, {("mta", "jane")}) == 0
+    assert [intent.recipients for intent in await ledger.open_intents(ACCOUNT)] == [("jnae",)]
 
 
 async def test_recording_nothing_writes_nothing(ledger: SqliteLedger) -> None:
