@@ -130,8 +130,9 @@ class ClockSchedule:
         if rhythm is None:
             return
         now = self._monotonic()
-        if rhythm.due_at - now <= MAX_EARLY_S:
+        is_due = rhythm.due_at - now <= MAX_EARLY_S
+        if is_due:
             self._rhythms[account] = rhythm.after(max(now, rhythm.due_at))
+        self._arm(account)
+        if is_due:
             self._due(account)
-        if account in self._rhythms:
-            self._arm(account)

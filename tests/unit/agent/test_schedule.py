@@ -1,0 +1,156 @@
+"""The clock that says when accounts are due."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from popsync.agent.schedule import ClockSchedule, Rhythm
+
+
+class Clocks:
+    """Two clocks that go only when told to."""
+
+    def __init__(self) -> None:
+        self.wall = 1_000_000.0
+        self.monotonic = 500.0
+
+    def go(self, seconds: float, *, wall_moves: float | None = None) -> None:
+        """Let time pass; the wall clock can be set meanwhile."""
+        self.monotonic += seconds
+        self.wall += seconds if wall_moves is None else wall_moves
+
+
+@contextmanager
+def schedule_on(clocks: Clocks, due: Callable[[str], None]) -> Iterator[ClockSchedule]:
+    """Give a schedule that reckons by ``clocks``; APScheduler below it goes on by the real one."""
+    schedule = ClockSchedule(due, wall=lambda: clocks.wall, monotonic=lambda: clocks.monotonic)
+    try:
+        yield schedule
+    finally:
+        schedule.close()
+
+
+def armed_in_s(schedule: ClockSchedule, account: str) -> float:
+    """Give how far ahead the account's next moment is, to the second."""
+    moment = schedule.next_moment(account)
+    assert moment is not None
+    return round((moment - datetime.now(UTC)).total_seconds())
+
+
+def nobody(account: str) -> None:
+    """Fail: nothing is due here."""
+    raise AssertionError(account)
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        pytest.param(100.0, 160.0, id="on time"),
+        pytest.param(100.4, 160.0, id="a little late, the phase stays"),
+        pytest.param(99.0, 160.0, id="a little early"),
+        pytest.param(160.0, 220.0, id="a whole interval late"),
+        pytest.param(1_000_000_030.0, 1_000_000_060.0, id="after years"),
+    ],
+)
+def test_a_rhythm_skips_what_was_missed(now: float, expected: float) -> None:
+    """However late it is, one moment is next, and it is in phase."""
+    assert Rhythm(60.0, 100.0).after(now).due_at == pytest.approx(expected)
+
+
+async def test_an_account_is_due_and_armed_for_the_next_time() -> None:
+    """The first moment can be now; the second is one interval later."""
+    due: asyncio.Queue[str] = asyncio.Queue()
+    with schedule_on(Clocks(), due.put_nowait) as schedule:
+        schedule.set("work", every_s=300, first_after_s=0)
+        schedule.set("home", every_s=300, first_after_s=200)
+        first = await due.get()
+
+        assert (first, due.empty()) == ("work", True)
+        assert [armed_in_s(schedule, name) for name in ("work", "home")] == [300, 200]
+
+
+async def test_an_account_stays_armed_when_nobody_can_hear_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An exception in the callback costs one moment."""
+    told = asyncio.Event()
+
+    def due(_account: str) -> None:
+        told.set()
+        raise RuntimeError("deaf")
+
+    with schedule_on(Clocks(), due) as schedule:
+        schedule.set("work", every_s=300, first_after_s=0)
+        await told.wait()
+
+        assert armed_in_s(schedule, "work") == 300
+    assert "deaf" in caplog.text
+
+
+async def test_an_account_that_is_set_anew_begins_anew() -> None:
+    """Both interval and phase are those of the last call."""
+    with schedule_on(Clocks(), nobody) as schedule:
+        schedule.set("work", every_s=300, first_after_s=200)
+        schedule.set("work", every_s=300, first_after_s=3600)
+
+        assert armed_in_s(schedule, "work") == 3600
+
+
+@pytest.mark.parametrize("moved", [-3600.0, 3600.0, 6.0])
+async def test_a_wall_clock_that_was_set_moves_no_account(moved: float) -> None:
+    """Ten seconds before it is due an account is armed for ten seconds, whatever the date is."""
+    clocks = Clocks()
+    with schedule_on(clocks, nobody) as schedule:
+        schedule.set("work", every_s=60, first_after_s=60)
+        clocks.go(50, wall_moves=moved + 50)
+        schedule.check_clock()
+
+        assert armed_in_s(schedule, "work") == 10
+
+
+async def test_a_wall_clock_that_is_a_little_off_is_left_alone() -> None:
+    """Clocks are always being corrected; nothing is armed anew for that."""
+    clocks = Clocks()
+    with schedule_on(clocks, nobody) as schedule:
+        schedule.set("work", every_s=60, first_after_s=60)
+        before = schedule.next_moment("work")
+        clocks.go(50, wall_moves=54)
+        schedule.check_clock()
+
+        assert schedule.next_moment("work") == before
+
+
+async def test_a_job_that_the_wall_clock_hurried_has_to_wait() -> None:
+    """After a jump ahead APScheduler fires everything at once, and nobody is told."""
+    clocks = Clocks()
+    with schedule_on(clocks, nobody) as schedule:
+        schedule.set("work", every_s=60, first_after_s=60)
+        clocks.go(20)
+        await schedule._fire("work")
+
+        assert armed_in_s(schedule, "work") == 40
+
+
+async def test_a_removed_account_is_due_no_more() -> None:
+    """Not even when its job was just firing; removing it twice is nothing."""
+    with schedule_on(Clocks(), nobody) as schedule:
+        schedule.set("work", every_s=60, first_after_s=60)
+        schedule.remove("work")
+        schedule.remove("work")
+        await schedule._fire("work")
+
+        assert schedule.next_moment("work") is None
+
+
+async def test_a_closed_schedule_is_silent() -> None:
+    """Closing it twice is nothing; what is due at that moment is not told."""
+    with schedule_on(Clocks(), nobody) as schedule:
+        schedule.set("work", every_s=60, first_after_s=0)
+        schedule.close()
+        schedule.close()
+        await schedule._fire("work")
+
+        assert schedule.next_moment("work") is None
