@@ -15,7 +15,6 @@ from popsync.errors import (
     escape,
 )
 from popsync.model import (
-    AccountMemory,
     ListedMessage,
     Listing,
     MessageState,
@@ -24,8 +23,9 @@ from popsync.model import (
 )
 from popsync.poll.batch import Session
 from popsync.poll.carry import carry
-from popsync.poll.events import Deleted, Listed, PollEnded, PollReport, Warned
-from popsync.poll.plan import PollPlan, Reason, plan_poll
+from popsync.poll.events import Deleted, PollEnded, PollReport, Warned
+from popsync.poll.notes import announce, close_listing, note_plan
+from popsync.poll.plan import PollPlan, plan_poll
 from popsync.poll.policy import Account
 from popsync.poll.ports import Maildrop, Ports
 from popsync.poll.recovery import settle_intents
@@ -49,8 +49,9 @@ async def poll_once(account: Account, ports: Ports) -> PollReport:
             purpose = await _run_session(account, ports, tally, purpose)
             if purpose is _Purpose.NOTHING:
                 break
+        error = tally.broken_by
     except PopsyncError as caught:
-        error = caught
+        error = tally.broken_by or caught
     except Exception as caught:  # noqa: BLE001 - doubt keeps mail: it ends this poll, no other
         error = UnexpectedError(escape(f"{type(caught).__name__}: {caught}"))
         error.__cause__ = caught
@@ -84,6 +85,8 @@ class _Tally:
     deleted: int = 0
     held: int = 0
     deferred: int = 0
+    broken_by: PopsyncError | None = None
+    """What ended a session in the middle of retrieval."""
 
     def add(self, session: Session) -> None:
         self.delivered += session.delivered
@@ -127,16 +130,19 @@ async def _run_session(
             plan = replace(plan, retrieve=())
         tally.listed = len(listing.messages)
         tally.held += len(plan.newly_oversize)
-        _announce(account, ports, listing, plan)
-        await _note_plan(account, ports, memory, plan)
+        announce(account, ports, listing, plan)
+        await note_plan(account, ports, memory, plan)
         session = Session(account, ports, memory, plan, find_vanished(memory, plan.gone))
         try:
             await _carry(maildrop, session)
         except SizesDisagree as error:
             return await _fall_back(account, ports, error)
+        except (RemoteProtocolError, StreamError) as error:
+            tally.broken_by = error
+            return await _part_broken(session, error)
         finally:
             tally.add(session)
-        await _close_listing(session, listing)
+        await close_listing(session, listing)
         return await _end_session(maildrop, session, tally)
     finally:
         await maildrop.drop()
@@ -148,6 +154,23 @@ async def _carry(maildrop: Maildrop, session: Session) -> None:
     for destination in session.ports.destinations.values():
         await destination.ready()
     await carry(maildrop, session)
+
+
+async def _part_broken(session: Session, error: PopsyncError) -> _Purpose:
+    """Remember which message was on its way when the session broke.
+
+    It may be the reason, so the next poll retrieves all others first; and what was delivered
+    before can be deleted in a session of its own (P5).
+    """
+    had = {m.number for m in (*session.settled, *session.unsettled, *session.refused)}
+    broken = next((m for m in session.plan.retrieve if m.number not in had), None)
+    if broken is not None:
+        note = UnretrievedMessage(
+            broken.unique_id, broken.octets, MessageState.PENDING, reason=str(error)
+        )
+        await session.ports.ledger.note_unretrieved(session.account.id, [note])
+    deletes = _doomed(session) and not session.ports.stopping()
+    return _Purpose.DELETIONS if deletes else _Purpose.NOTHING
 
 
 async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> _Purpose:
@@ -212,76 +235,6 @@ async def _fall_back(account: Account, ports: Ports, error: SizesDisagree) -> _P
     text = f"{error}; from now on one command at a time is sent to this server"
     ports.observe(Warned(account.name, text))
     return _Purpose.NOTHING if ports.stopping() else _Purpose.EVERYTHING
-
-
-# -- what the listing alone says -------------------------------------------------------------
-
-
-def _announce(account: Account, ports: Ports, listing: Listing, plan: PollPlan) -> None:
-    octets = sum(listed.octets for listed in plan.retrieve)
-    ports.observe(Listed(account.name, len(listing.messages), len(plan.retrieve), octets))
-    for text in _warnings(listing, plan):
-        ports.observe(Warned(account.name, text))
-
-
-def _warnings(listing: Listing, plan: PollPlan) -> list[str]:
-    warnings = []
-    if not listing.complete:
-        warnings.append(
-            "STAT, LIST and UIDL disagree: messages without a usable unique-id are left on the"
-            " server, and nothing is concluded from what is missing"
-        )
-    if plan.renumbered:
-        warnings.append(
-            "the server has renumbered its messages: known ones are recognised by their"
-            " content, only new ones are delivered, and nothing is deleted meanwhile"
-        )
-    if plan.stubborn:
-        warnings.append(f"the server keeps {len(plan.stubborn)} messages that were deleted often")
-    stays = Counter(skip.reason for skip in plan.skip)
-    warnings += [
-        f"{stays[reason]} not deleted: {reason.value}"
-        for reason in (Reason.SUSPECT, Reason.UNSERVED)
-        if stays[reason]
-    ]
-    if plan.newly_oversize:
-        sizes = ", ".join(str(listed.octets) for listed in plan.newly_oversize[:10])
-        warnings.append(f"held because they are larger than max_size: {sizes} octets")
-    return warnings
-
-
-async def _note_plan(
-    account: Account, ports: Ports, memory: AccountMemory, plan: PollPlan
-) -> None:
-    """Make durable what the listing alone decides, before anything is retrieved."""
-    notes = [
-        UnretrievedMessage(m.unique_id, m.octets, MessageState.ADOPTED) for m in plan.newly_adopted
-    ]
-    limit = account.policy.max_octets
-    reason = f"larger than max_size: {{}} octets, {limit} allowed"
-    notes += [
-        UnretrievedMessage(
-            m.unique_id, m.octets, MessageState.HELD, reason.format(m.octets), oversize=True
-        )
-        for m in plan.newly_oversize
-    ]
-    if notes:
-        await ports.ledger.note_unretrieved(account.id, notes)
-    if plan.renumbered and not memory.renumbering:
-        await ports.ledger.close_listing(account.id, gone=(), renumbering=True)
-
-
-async def _close_listing(session: Session, listing: Listing) -> None:
-    """Bury what a complete listing no longer shows, once all that it shows is dealt with."""
-    memory, plan = session.memory, session.plan
-    if not listing.complete:
-        return
-    renumbering = plan.renumbered and not session.is_whole
-    gone = () if renumbering else plan.gone
-    if gone or plan.renumbered or not memory.polled_before:
-        await session.ports.ledger.close_listing(
-            session.account.id, gone=gone, renumbering=renumbering
-        )
 
 
 async def _close_poll(account: Account, ports: Ports, report: PollReport) -> PollReport:

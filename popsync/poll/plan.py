@@ -52,7 +52,7 @@ class Skip(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PollPlan:
-    """What a session does, each in message-number order."""
+    """What a session does, in message-number order; what failed to be retrieved before, last."""
 
     retrieve: tuple[ListedMessage, ...] = ()
     delete: tuple[ListedMessage, ...] = ()
@@ -97,7 +97,9 @@ def plan_poll(listing: Listing, memory: AccountMemory, policy: Policy, now: floa
     renumbered = memory.renumbering or _is_renumbered(listing, memory)
     session = _Session(memory, policy, now, rows, renumbered=renumbered)
     verdicts = [session.judge(listed) for listed in listing.messages]
-    retrieve, over_limit = _split([v.listed for v in verdicts if type(v) is _Retrieve], policy)
+    wanted = [v.listed for v in verdicts if type(v) is _Retrieve]
+    wanted.sort(key=lambda listed: _was_not_had(memory.messages.get(listed.unique_id, ())))
+    retrieve, over_limit = _split(wanted, policy)
     deletes = [v for v in verdicts if type(v) is _Delete]
     skips = [v for v in verdicts if type(v) is Skip]
     return PollPlan(
@@ -227,6 +229,11 @@ def _live(known: Iterable[KnownMessage]) -> tuple[KnownMessage, ...]:
 def _differs(known: KnownMessage, listed: ListedMessage) -> bool:
     """Whether LIST gives another size than the message had; a size of 0 says nothing."""
     return 0 not in {known.listed_octets, listed.octets} and known.listed_octets != listed.octets
+
+
+def _was_not_had(known: Iterable[KnownMessage]) -> bool:
+    """Whether an earlier session could not retrieve it; such come last, lest they end this one."""
+    return any(k.digest is None and k.state is MessageState.PENDING for k in known)
 
 
 def _urgency(verdict: _Verdict) -> int:

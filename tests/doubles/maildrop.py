@@ -80,6 +80,8 @@ class Faults:
     """Messages of a pipelined session until a size is not what LIST said."""
     not_given: set[bytes] = field(default_factory=set)
     """Unique-ids whose RETR is answered ``-ERR``."""
+    breaks_session: set[bytes] = field(default_factory=set)
+    """Unique-ids whose RETR ends with ``error``."""
     not_deleted: set[bytes] = field(default_factory=set)
     """Unique-ids whose DELE is answered ``-ERR``."""
     suspect: set[bytes] = field(default_factory=set)
@@ -239,6 +241,8 @@ class RemoteSession:
             if faults.disagree_after == 0:
                 raise SizesDisagree(f"message {listed.number} is not as long as LIST said")
             faults.disagree_after -= 1
+        if stored.unique_id in faults.breaks_session:
+            raise faults.error
         if stored.unique_id in faults.not_given:
             return RefusedMessage(listed, RetrievalRefused(f"RETR {listed.number}: no"))
         self._retrieved.append(stored)

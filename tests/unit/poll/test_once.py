@@ -485,7 +485,7 @@ async def test_a_refused_login_is_the_polls_error(desk: Desk) -> None:
 async def test_what_arrived_before_the_line_broke_is_delivered(
     desk: Desk, inbox: TwoPhaseDestination
 ) -> None:
-    """Nothing is deleted in a session that broke; the next one goes on where it ended."""
+    """It is deleted in a session of its own; the next poll goes on where this one ended."""
     desk.policy = DELETE
     desk.server.add(A, B, C)
     desk.server.faults.break_after = 3  # LIST, two messages
@@ -494,7 +494,7 @@ async def test_what_arrived_before_the_line_broke_is_delivered(
     assert isinstance(report.error, PeerClosed)
     assert report.summary.delivered == 2
     assert inbox.contents == [A, B]
-    assert desk.server.left == [A, B, C]
+    assert desk.server.left == [C]
 
     await desk.poll_well()
     assert inbox.contents == [A, B, C]
@@ -755,6 +755,26 @@ async def test_the_total_counts_what_a_broken_poll_delivered(desk: Desk) -> None
     (report,) = await desk.ledger.accounts()
 
     assert (report.total_delivered, report.total_octets) == (2, len(A) + len(B))
+
+
+async def test_a_message_that_breaks_its_session_holds_up_no_other(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """The next session retrieves it last, so the others arrive though it breaks again (P5)."""
+    desk.policy = DELETE
+    desk.server.add(A, B, C)
+    desk.server.faults.breaks_session = {b"u1"}
+
+    assert (await desk.poll()).error is not None
+    assert inbox.contents == []
+    assert (await desk.poll()).error is not None
+    assert inbox.contents == [B, C]
+    assert desk.server.left == [A]
+
+    desk.server.faults.breaks_session = set()
+    await desk.poll_well()
+    assert inbox.contents == [B, C, A]
+    assert desk.server.left == []
 
 
 # -- repeated unique-ids -----------------------------------------------------------------------

@@ -1,0 +1,81 @@
+"""What a listing and its plan give to tell, and to remember, before anything is retrieved."""
+
+from collections import Counter
+
+from popsync.model import (
+    AccountMemory,
+    Listing,
+    MessageState,
+    UnretrievedMessage,
+)
+from popsync.poll.batch import Session
+from popsync.poll.events import Listed, Warned
+from popsync.poll.plan import PollPlan, Reason
+from popsync.poll.policy import Account
+from popsync.poll.ports import Ports
+
+
+def announce(account: Account, ports: Ports, listing: Listing, plan: PollPlan) -> None:
+    """Tell the observer what was listed, what comes of it, and what a person should know."""
+    octets = sum(listed.octets for listed in plan.retrieve)
+    ports.observe(Listed(account.name, len(listing.messages), len(plan.retrieve), octets))
+    for text in _warnings(listing, plan):
+        ports.observe(Warned(account.name, text))
+
+
+def _warnings(listing: Listing, plan: PollPlan) -> list[str]:
+    warnings = []
+    if not listing.complete:
+        warnings.append(
+            "STAT, LIST and UIDL disagree: messages without a usable unique-id are left on the"
+            " server, and nothing is concluded from what is missing"
+        )
+    if plan.renumbered:
+        warnings.append(
+            "the server has renumbered its messages: known ones are recognised by their"
+            " content, only new ones are delivered, and nothing is deleted meanwhile"
+        )
+    if plan.stubborn:
+        warnings.append(f"the server keeps {len(plan.stubborn)} messages that were deleted often")
+    stays = Counter(skip.reason for skip in plan.skip)
+    warnings += [
+        f"{stays[reason]} not deleted: {reason.value}"
+        for reason in (Reason.SUSPECT, Reason.UNSERVED)
+        if stays[reason]
+    ]
+    if plan.newly_oversize:
+        sizes = ", ".join(str(listed.octets) for listed in plan.newly_oversize[:10])
+        warnings.append(f"held because they are larger than max_size: {sizes} octets")
+    return warnings
+
+
+async def note_plan(account: Account, ports: Ports, memory: AccountMemory, plan: PollPlan) -> None:
+    """Make durable what the listing alone decides, before anything is retrieved."""
+    notes = [
+        UnretrievedMessage(m.unique_id, m.octets, MessageState.ADOPTED) for m in plan.newly_adopted
+    ]
+    limit = account.policy.max_octets
+    reason = f"larger than max_size: {{}} octets, {limit} allowed"
+    notes += [
+        UnretrievedMessage(
+            m.unique_id, m.octets, MessageState.HELD, reason.format(m.octets), oversize=True
+        )
+        for m in plan.newly_oversize
+    ]
+    if notes:
+        await ports.ledger.note_unretrieved(account.id, notes)
+    if plan.renumbered and not memory.renumbering:
+        await ports.ledger.close_listing(account.id, gone=(), renumbering=True)
+
+
+async def close_listing(session: Session, listing: Listing) -> None:
+    """Bury what a complete listing no longer shows, once all that it shows is dealt with."""
+    memory, plan = session.memory, session.plan
+    if not listing.complete:
+        return
+    renumbering = plan.renumbered and not session.is_whole
+    gone = () if renumbering else plan.gone
+    if gone or plan.renumbered or not memory.polled_before:
+        await session.ports.ledger.close_listing(
+            session.account.id, gone=gone, renumbering=renumbering
+        )
