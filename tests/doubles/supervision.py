@@ -1,0 +1,171 @@
+"""What stands around a supervisor: polls that end when a test says so, a schedule that notes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from popsync.agent.events import AgentEvent
+from popsync.agent.supervisor import Supervisor
+from popsync.config.model import Config
+from popsync.errors import PopsyncError
+from popsync.model import PollSummary
+from popsync.poll.events import PollReport
+
+
+class NotingSchedule:
+    """A schedule on which nothing is ever due by itself."""
+
+    def __init__(self, due: Callable[[str], None]) -> None:
+        self.due = due
+        self.first_after_s: dict[str, float] = {}
+        """Of the last ``set`` of each account that is known."""
+        self.sets = 0
+        self.closed = False
+
+    def set(self, account: str, *, every_s: float, first_after_s: float) -> None:
+        """Note it."""
+        self.sets += 1
+        self.first_after_s[account] = first_after_s
+
+    def remove(self, account: str) -> None:
+        """Forget it; only a known account is removed."""
+        del self.first_after_s[account]
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
+class AskedStop:
+    """A stop that a test asks for."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+
+    def __call__(self) -> bool:
+        """Say whether it was asked for."""
+        return self._asked.is_set()
+
+    def ask(self) -> None:
+        """Ask; never twice."""
+        assert not self._asked.is_set()
+        self._asked.set()
+
+    async def wait(self) -> None:
+        """Return once it was asked for."""
+        await self._asked.wait()
+
+
+@dataclass(eq=False)
+class BegunPoll:
+    """One poll under way."""
+
+    account: str
+    config: Config
+    _end: "asyncio.Future[PollReport]"
+    cut: bool = False
+
+    def end(self, error: PopsyncError | None = None, *, now: float = 1000.0) -> None:
+        """Let it end well, or with ``error``."""
+        self._end.set_result(PollReport(self.account, PollSummary(now, now), error))
+
+    def blow_up(self, error: Exception) -> None:
+        """Let it raise what no poll raises."""
+        self._end.set_exception(error)
+
+    async def report(self) -> PollReport:
+        """Return at its end."""
+        try:
+            return await self._end
+        except asyncio.CancelledError:
+            self.cut = True
+            raise
+
+
+@dataclass(eq=False)
+class Crew:
+    """The pollster of one configuration; its polls wait for their ``turn``."""
+
+    config: Config
+    begun: "asyncio.Queue[BegunPoll]"
+    turn: asyncio.Event
+
+    async def poll(self, name: str, *, wanted: Callable[[], bool]) -> PollReport | None:
+        """Begin a poll, and give its report when the test has let it end."""
+        await self.turn.wait()
+        if not wanted():
+            return None
+        poll = BegunPoll(name, self.config, asyncio.get_running_loop().create_future())
+        self.begun.put_nowait(poll)
+        return await poll.report()
+
+
+@dataclass(eq=False)
+class Watch:
+    """A supervisor at work, and all that is around it."""
+
+    begun: "asyncio.Queue[BegunPoll]" = field(default_factory=asyncio.Queue)
+    events: "asyncio.Queue[AgentEvent]" = field(default_factory=asyncio.Queue)
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: AskedStop = field(default_factory=AskedStop)
+    refuses: PopsyncError | None = None
+    """What building the next pollster raises."""
+
+    def __post_init__(self) -> None:
+        """Begin with nobody waiting."""
+        self.turn.set()
+        self.schedules: list[NotingSchedule] = []
+        self.supervisor = Supervisor(
+            self._build,
+            stop=self.stop,
+            observe=self.events.put_nowait,
+            open_schedule=self._open_schedule,
+            chance=lambda: 0.5,
+            clock=lambda: 1000.0,
+        )
+        self.running: asyncio.Task[None] | None = None
+
+    @property
+    def schedule(self) -> NotingSchedule:
+        """The supervisor's only one."""
+        (schedule,) = self.schedules
+        return schedule
+
+    async def next_event(self) -> AgentEvent:
+        """Give the next thing that the supervisor told."""
+        return await self.events.get()
+
+    async def next_poll(self, name: str = "") -> BegunPoll:
+        """Give the next poll that begins; a ``name`` makes its account due before."""
+        if name:
+            self.schedule.due(name)
+        return await self.begun.get()
+
+    def _open_schedule(self, due: Callable[[str], None]) -> NotingSchedule:
+        self.schedules.append(NotingSchedule(due))
+        return self.schedules[-1]
+
+    async def _build(self, config: Config) -> Crew:
+        if self.refuses is not None:
+            raise self.refuses
+        return Crew(config, self.begun, self.turn)
+
+
+@asynccontextmanager
+async def watching(config: Config) -> AsyncIterator[Watch]:
+    """Let a supervisor run over ``config``; on leaving, it is cancelled if it still does."""
+    watch = Watch()
+    watch.running = asyncio.create_task(watch.supervisor.run(config))
+    await watch.next_event()
+    try:
+        yield watch
+    finally:
+        watch.running.cancel()
+        await asyncio.wait([watch.running])
+
+
+async def settle() -> None:
+    """Let every task go as far as it can without anything from outside."""
+    for _ in range(20):
+        await asyncio.sleep(0)
