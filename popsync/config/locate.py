@@ -33,10 +33,11 @@ _SPACES = re.compile(r"[ \t]*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SCALAR = re.compile(r"[^ \t\n,\]}#]+(?: [0-9][^ \t\n,\]}#]*)?")  # a date may hold a blank
 _STRING = re.compile(
-    r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+"{3,5}'
-    r"|'''(?:[^']++|'{1,2}(?!'))*+'{3,5}"
-    r'|"(?:[^"\\]++|\\.)*+"'
-    r"|'[^']*+'",
+    # Nothing possessive: Python before 3.11.5 gets that wrong, and valid TOML never backtracks.
+    r'"""(?:[^"\\]+|\\.|"{1,2}(?!"))*"{3,5}'
+    r"|'''(?:[^']+|'{1,2}(?!'))*'{3,5}"
+    r'|"(?:[^"\\]+|\\.)*"'
+    r"|'[^']*'",
     re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
