@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -12,6 +12,11 @@ from popsync import __version__
 from popsync.cli.exit_codes import ExitCode, exit_code_for
 from popsync.cli.lazy_group import LazyCommand, LazyGroup
 from popsync.cli.options import global_options
+from popsync.cli.standard_streams import (
+    OutputUnwritable,
+    abandon_stdout,
+    secure_standard_streams,
+)
 from popsync.errors import ConfigError, PopsyncError
 
 COMMANDS = {
@@ -29,22 +34,7 @@ COMMANDS = {
     }.items()
 }
 
-
-class Application(LazyGroup):
-    """The root command."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a reader of our output who went away ends it without a word."""
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _leave_broken_pipe()
-            ctx.exit(ExitCode.BROKEN_PIPE)
-        return result
-
-
-application = Application(
+application = LazyGroup(
     "popsync",
     table=COMMANDS,
     params=global_options(),
@@ -58,6 +48,7 @@ click.version_option(__version__, prog_name="popsync", message="%(prog)s %(versi
 
 def main() -> NoReturn:
     """Run the command that ``sys.argv`` names; exits with an ExitCode."""
+    secure_standard_streams()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -68,11 +59,9 @@ def run(args: Sequence[str]) -> int:
     """
     try:
         code = application.main(args, prog_name="popsync", standalone_mode=False, color=_color())
-    except click.UsageError as error:
-        error.show()
-        return ExitCode.USAGE
-    except click.Abort:
-        return ExitCode.INTERRUPTED
+        sys.stdout.flush()
+    except (click.UsageError, click.Abort, OutputUnwritable) as error:
+        return _tell_of_terminal(error)
     except ConfigError as error:
         click.echo("\n".join(error.problems), err=True)
         return ExitCode.CONFIG
@@ -86,13 +75,20 @@ def run(args: Sequence[str]) -> int:
     return int(code or ExitCode.OK)
 
 
+def _tell_of_terminal(error: click.UsageError | click.Abort | OutputUnwritable) -> ExitCode:
+    """Say what went wrong between popsync and whoever sits before it, or reads from it."""
+    if isinstance(error, click.UsageError):
+        error.show()
+        return ExitCode.USAGE
+    if isinstance(error, click.Abort):
+        return ExitCode.INTERRUPTED
+    abandon_stdout()
+    if error.reader_left:
+        return ExitCode.BROKEN_PIPE
+    click.echo(f"popsync: {error}", err=True)
+    return ExitCode.IO
+
+
 def _color() -> bool | None:
     """Give False when the user wants no colour (no-color.org), None for click's own choice."""
     return False if os.environ.get("NO_COLOR") else None
-
-
-def _leave_broken_pipe() -> None:
-    """Have what is still buffered go nowhere, so that Python's exit does not complain."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

@@ -152,12 +152,13 @@ def test_control_c_exits_130(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_reader_who_leaves_is_no_error() -> None:
+@pytest.mark.parametrize("args", ["schema", "--help", "--version"])
+def test_a_reader_who_leaves_is_no_error(args: str) -> None:
     """With nobody left to read stdout, popsync ends quietly as any Unix tool does."""
     reader, writer = os.pipe()
     os.close(reader)
     process = subprocess.Popen(
-        [sys.executable, "-m", "popsync", "schema"],
+        [sys.executable, "-m", "popsync", args],
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
