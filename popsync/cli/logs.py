@@ -39,7 +39,8 @@ def set_up_logs(*, level: str, form: str, verbosity: int) -> None:
             escape_values,
             *_choose_rendering(form, sys.stderr, os.environ),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        # structlog knows no level above critical, which we never use.
+        wrapper_class=structlog.make_filtering_bound_logger(min(threshold, logging.CRITICAL)),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _CurrentStderr())),
         cache_logger_on_first_use=True,
     )

@@ -28,6 +28,15 @@ def test_kept_on_request(tmp_path: Path) -> None:
     assert popsync("-c", kept / "popsync.toml", "check").returncode == 0
 
 
+@pytest.mark.parametrize(("quiet", "lines"), [("-q", 6), ("-qq", 0)])
+def test_quietly_it_shows_the_proof_or_nothing(tmp_path: Path, quiet: str, lines: int) -> None:
+    """One -q leaves the claims, two leave the exit code."""
+    done = popsync("demo", quiet, "--messages", "2", env={"TMPDIR": str(tmp_path)})
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["ok"] * lines
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "many"])
 def test_a_senseless_number_is_refused(number: str) -> None:
     """A usage error, before anything starts."""

@@ -54,27 +54,33 @@ def command(messages: int, *, keep: bool) -> int:
 
     The bundled server starts on free loopback ports with generated mail for three accounts. They
     are polled twice, into a Maildir and by SMTP, exactly as 'popsync once' does it. Then files and
-    mailboxes are compared with what was sent.
+    mailboxes are compared with what was sent. With -q only that proof is shown, with -qq the exit
+    code alone tells.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it too cleans up
-    set_up_logs(level="warning", form="auto", verbosity=invocation().verbosity)
+    verbosity = invocation().verbosity
+    set_up_logs(level="warning", form="auto", verbosity=verbosity)
     with _workshop(keep=keep) as root:
-        outcome = asyncio.run(perform(root, messages))
-        _print_outcome(outcome)
+        outcome = asyncio.run(perform(root, messages, quiet=verbosity < 0))
+        if verbosity >= 0:
+            _print_work(outcome)
+        if verbosity >= -1:
+            _print_proof(outcome)
         if keep:
             click.echo(f"Everything is in {root}; its configuration is {root / 'popsync.toml'}")
     return ExitCode.OK if all(claim.holds for claim in outcome.claims) else ExitCode.INTERNAL
 
 
-async def perform(root: Path, messages: int) -> Outcome:
-    """Serve, send, poll twice and prove, all below ``root``."""
+async def perform(root: Path, messages: int, *, quiet: bool) -> Outcome:
+    """Serve, send, poll twice and prove, all below ``root``; ``quiet`` shows nothing of it."""
     async with running_server(stage_server(root)) as endpoints:
         sent = {role.name: generate_mail(role.name, messages, seed=1) for role in CAST}
-        click.echo(_describe_stage(sent))
+        if not quiet:
+            click.echo(_describe_stage(sent))
         for mailbox, mail in sent.items():
             await asyncio.to_thread(send_mail, endpoints.smtp, mailbox, mail)
         config = write_config(root, endpoints)
-        with _watching() as observer:
+        with _watching(quiet=quiet) as observer:
             began = time.monotonic()
             first_round = await _poll(config, observer)
             seconds = time.monotonic() - began
@@ -99,9 +105,9 @@ def _workshop(*, keep: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def _watching() -> Iterator[Observer]:
+def _watching(*, quiet: bool) -> Iterator[Observer]:
     """Show a live table on a terminal; elsewhere the outcome says all."""
-    if not sys.stdout.isatty():
+    if quiet or not sys.stdout.isatty():
         yield lambda _event: None
         return
     from popsync.cli.demo.table import LiveTable  # noqa: PLC0415 - rich, for terminals alone
@@ -110,8 +116,8 @@ def _watching() -> Iterator[Observer]:
         yield table
 
 
-def _print_outcome(outcome: Outcome) -> None:
-    """Print the table, unless a live one has, then how fast it was and the proof."""
+def _print_work(outcome: Outcome) -> None:
+    """Print the table, unless a live one has, and how fast it was."""
     reports = outcome.first_round
     if not sys.stdout.isatty():
         rows = [
@@ -122,6 +128,9 @@ def _print_outcome(outcome: Outcome) -> None:
             click.echo(line)
     delivered = count(sum(report.summary.delivered for report in reports), "message")
     click.echo(f"Fetched and delivered {delivered} in {outcome.seconds:.2f} s.\n")
+
+
+def _print_proof(outcome: Outcome) -> None:
     for claim in outcome.claims:
         sign = (
             click.style("ok    ", fg="green") if claim.holds else click.style("FAILED", fg="red")
@@ -129,7 +138,7 @@ def _print_outcome(outcome: Outcome) -> None:
         click.echo(f"{sign} {claim.text}")
     if not all(claim.holds for claim in outcome.claims):
         click.echo("popsync: the proof failed; please report this, with these lines:", err=True)
-        for line in map(format_report, reports):
+        for line in map(format_report, outcome.first_round):
             click.echo(f"  {line}", err=True)
 
 

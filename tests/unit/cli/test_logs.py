@@ -125,6 +125,13 @@ def test_trouble_is_said_in_words_even_when_quiet(monkeypatch: pytest.MonkeyPatc
     ]
 
 
+def test_twice_quiet_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a failed poll says anything; the exit code does."""
+    failed = ended(AuthRejected("login refused"))
+
+    assert lines_of(failed, monkeypatch=monkeypatch, verbosity=-2) == []
+
+
 def test_foreign_text_cannot_forge_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Line ends and escape sequences are shown, not obeyed, in every form."""
     forged = Warned("gmx", "x\n2026 info delivered \x1b[2J")
