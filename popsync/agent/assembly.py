@@ -16,7 +16,7 @@ from popsync.config.secrets import Secret, read_secret
 from popsync.destinations.lmtp import LmtpDestination, LmtpSettings
 from popsync.destinations.maildir import MaildirDestination
 from popsync.destinations.smtp import SmtpDestination, SmtpSettings
-from popsync.ledger import SqliteLedger, open_ledger
+from popsync.ledger import SqliteLedger, look_at_ledger, open_ledger
 from popsync.maildrop.opening import connect_maildrop
 from popsync.maildrop.settings import Pop3Settings
 from popsync.net.tls import TlsOptions
@@ -43,14 +43,16 @@ async def open_assembly(
     """Open the ledger of ``config``; on leaving, connections and ledger are closed.
 
     stopping: once it gives True, polls finish what is in hand and begin nothing new.
-    looks_only: nothing will be polled, so it may be opened beside a popsync that polls.
+    looks_only: nothing can be polled and nothing changes on disk, so it may be opened beside a
+    popsync that polls, and by anybody who may read.
     Raises LedgerLocked, LedgerCorrupt, LedgerUnavailable.
     """
     steps = steps or DurableSteps()
     async with AsyncExitStack() as stack:
-        ledger = await open_ledger(
-            config.state_dir, steps=steps, clock=clock, beside_daemon=looks_only
-        )
+        if looks_only:
+            ledger = await look_at_ledger(config.state_dir, clock=clock)
+        else:
+            ledger = await open_ledger(config.state_dir, steps=steps, clock=clock)
         stack.push_async_callback(ledger.close)
         world = _World(ledger, Scratch(config.state_dir), observe, stopping, clock, steps)
         assembly = Assembly(world, sweeps=not looks_only)

@@ -1,6 +1,6 @@
 """The durable memory of what was delivered, in one SQLite file."""
 
-from popsync.ledger.ledger import SqliteLedger, open_ledger
+from popsync.ledger.ledger import SqliteLedger, look_at_ledger, open_ledger
 from popsync.ledger.opening import read_ledger
 from popsync.ledger.reading import LedgerReader
 from popsync.ledger.reports import AccountReport, HeldDelivery
@@ -10,6 +10,7 @@ __all__ = [
     "HeldDelivery",
     "LedgerReader",
     "SqliteLedger",
+    "look_at_ledger",
     "open_ledger",
     "read_ledger",
 ]

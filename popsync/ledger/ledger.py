@@ -18,10 +18,11 @@ from popsync.ledger.opening import (
     connect_reader,
     connect_writer,
     prepare_file,
+    read_ledger,
 )
 from popsync.ledger.reading import LedgerReader
 from popsync.ledger.reports import AccountReport, HeldDelivery
-from popsync.ledger.writer import Work, Writer
+from popsync.ledger.writer import NoWriter, Work, Writer
 from popsync.model import (
     AccountId,
     AccountMemory,
@@ -53,7 +54,7 @@ class SqliteLedger:
     def __init__(
         self,
         reader: LedgerReader,
-        writer: Writer,
+        writer: Writer | NoWriter,
         lock: StateLock | None,
         *,
         token: str,
@@ -196,6 +197,24 @@ class SqliteLedger:
 
     async def _write(self, work: Work[T]) -> T:
         return await self._writer.submit(work)
+
+
+async def look_at_ledger(state_dir: Path, *, clock: Clock = time.time) -> SqliteLedger:
+    """Open the ledger, or what passes for an empty one, changing nothing on disk.
+
+    Works beside a popsync that holds the lock; every method that writes raises
+    LedgerUnavailable. Raises LedgerCorrupt, LedgerUnavailable.
+    """
+    return await asyncio.to_thread(_look, state_dir, clock)
+
+
+def _look(state_dir: Path, clock: Clock) -> SqliteLedger:
+    reader = read_ledger(state_dir)
+    try:
+        return SqliteLedger(reader, NoWriter(), None, token=reader.token(), clock=clock)
+    except BaseException:
+        reader.close()
+        raise
 
 
 async def open_ledger(

@@ -39,6 +39,18 @@ class _Job:
             self.future.set_exception(error)
 
 
+class NoWriter:
+    """Stands in the place of a writer where the ledger is only looked at."""
+
+    async def submit(self, work: Work[T]) -> T:
+        """Refuse ``work``. Raises LedgerUnavailable."""
+        del work
+        raise LedgerUnavailable("the ledger was opened to be looked at only")
+
+    def close(self) -> None:
+        """There is nothing to finish."""
+
+
 class Writer:
     """Runs work in durable transactions, in the order it was submitted.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from popsync.errors import LedgerCorrupt, LedgerLocked, LedgerUnavailable
-from popsync.ledger import SqliteLedger, open_ledger, opening, read_ledger
+from popsync.ledger import SqliteLedger, look_at_ledger, open_ledger, opening, read_ledger
 from popsync.model import PollSummary
 from tests.doubles.retrieved import ACCOUNT, make_key, make_seen
 
@@ -241,3 +241,15 @@ async def test_a_hundred_thousand_messages_are_read_in_moments(ledger: SqliteLed
     memory = await ledger.memory(ACCOUNT)
 
     assert len(memory.messages) == 100_000
+
+
+async def test_a_look_changes_nothing_on_disk(tmp_path: Path) -> None:
+    """Not even a state directory is made, so nobody else's ledger can come about by it."""
+    state = tmp_path / "state"
+    ledger = await look_at_ledger(state)
+
+    assert (await ledger.memory(ACCOUNT)).messages == {}
+    with pytest.raises(LedgerUnavailable, match="looked at only"):
+        await ledger.note_lock_step(ACCOUNT)
+    await ledger.close()
+    assert not state.exists()
