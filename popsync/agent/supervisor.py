@@ -81,9 +81,10 @@ class Supervisor:
         self._clock = clock
         self._schedule = open_schedule(self.poll_due)
         self._config: Config | None = None
+        self._begun = asyncio.Event()
         self._watched: dict[str, _Watched] = {}
         self._polls: dict[AccountId, asyncio.Task[None]] = {}
-        self._due_again: dict[AccountId, _Watched] = {}
+        self._due_again: dict[AccountId, str] = {}
         self._fatal: PopsyncError | None = None
 
     async def run(self, config: Config) -> None:
@@ -96,6 +97,7 @@ class Supervisor:
             pollster = await self._build(config)
             self._config = config
             self._begin(_enabled(config), pollster)
+            self._begun.set()
             self._observe(Started(len(self._watched)))
             await self._stop.wait()
             self._schedule.close()
@@ -112,9 +114,10 @@ class Supervisor:
     async def apply(self, config: Config) -> None:
         """Go on under ``config``; accounts that it does not change keep standing and phase.
 
-        A poll under way ends under the configuration that it began with. One call at a time. When
-        it raises, nothing has changed.
+        A poll under way ends under the configuration that it began with. Waits until ``run`` has
+        begun. One call at a time. When it raises, nothing has changed.
         """
+        await self._begun.wait()
         if self._config is None or self._stop():
             return
         pollster = await self._build(config)
@@ -140,7 +143,7 @@ class Supervisor:
         if watched is None or self._stop():
             return
         if watched.id in self._polls:
-            self._due_again[watched.id] = watched
+            self._due_again[watched.id] = name
             return
         poll = asyncio.create_task(self._poll(watched), name=f"poll {name}")
         self._polls[watched.id] = poll
@@ -167,7 +170,6 @@ class Supervisor:
         watched = self._watched.pop(name, None)
         if watched is not None:
             self._schedule.remove(name)
-            self._due_again.pop(watched.id, None)
         return watched
 
     # -- polls -------------------------------------------------------------------------------
@@ -179,9 +181,9 @@ class Supervisor:
 
     def _end_poll(self, account: AccountId) -> None:
         del self._polls[account]
-        again = self._due_again.pop(account, None)
-        if again is not None:
-            self.poll_due(again.name)
+        name = self._due_again.pop(account, None)
+        if name is not None:
+            self.poll_due(name)
 
     async def _poll_whatever_happens(self, watched: _Watched) -> PollReport | None:
         try:

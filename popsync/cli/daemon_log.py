@@ -48,6 +48,12 @@ class DaemonLog:
                 self._log.error("unexpected, a bug", exc_info=error)
             self._log.error("the configuration is refused, the one before stays in effect")
 
+    def miss_edits(self, error: Exception) -> None:
+        """Say that edits of the configuration are not noticed any more."""
+        with suppress(OSError):
+            said = "the configuration is not watched any more, use SIGHUP"
+            self._log.error(said, exc_info=error)
+
     def _tell(self, event: Event | AgentEvent) -> None:
         match event:
             case Started():

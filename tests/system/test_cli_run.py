@@ -1,7 +1,7 @@
 """``popsync run`` as a process, against the bundled server; polls are asked for by signal."""
 
-import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,6 +131,23 @@ def test_a_reload_adds_an_account(tmp_path: Path) -> None:
     assert subjects(tmp_path) == [b"1", b"2"]
 
 
+def test_an_edit_needs_no_signal(tmp_path: Path) -> None:
+    """A mistake is told, and once it is mended the account that it was about is polled (P5)."""
+    with serving(tmp_path, "jane") as served:
+        config = write_config(tmp_path / "popsync.toml", MAILDIR)
+        served.send("jane", MESSAGE % 1)
+        with running(config) as daemon:
+            rewrite(config, MAILDIR + "[account.jane]\nhots = 1\n")
+            daemon.wait_for("stays in effect")
+            rewrite(config, MAILDIR + account("jane", served.pop3_port, SELDOM))
+            daemon.wait_for("accounts_added=jane")
+            daemon.wait_for("polled account=jane")
+            code = daemon.stop()
+
+    assert code == 0
+    assert subjects(tmp_path) == [b"1"]
+
+
 def test_a_broken_edit_changes_nothing(tmp_path: Path) -> None:
     """It is logged with its line, and polls go on as before (P5)."""
     with serving(tmp_path, "jane") as served:
@@ -233,6 +250,22 @@ def send_many(served: Served, messages: int) -> None:
         served.send("jane", MESSAGE % number + b"x" * 300_000 + b"\r\n")
 
 
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    """Even while an account waits for a silent server; nothing is lost by it (P4)."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        config = write_config(tmp_path / "popsync.toml", MAILDIR + account("jane", port, SELDOM))
+        with running(config) as daemon:
+            connection, _ = silent.accept()
+            with connection:
+                daemon.signal(signal.SIGTERM)
+                daemon.signal(signal.SIGINT)
+                code = daemon.stop()
+
+    assert code == 130
+    assert "nothing is lost" in daemon.said[-1]
+
+
 def test_a_second_daemon_is_refused(tmp_path: Path) -> None:
     """One ledger, one popsync: 75, because the other one may be gone later."""
     config = write_config(
@@ -243,4 +276,4 @@ def test_a_second_daemon_is_refused(tmp_path: Path) -> None:
         code = first.stop()
 
     assert (second.returncode, code) == (75, 0)
-    assert os.linesep.join(second.stderr.splitlines()[1:]) == ""
+    assert len(second.stderr.splitlines()) == 1

@@ -123,6 +123,20 @@ async def test_a_wall_clock_that_is_a_little_off_is_left_alone() -> None:
         assert schedule.next_moment("work") == before
 
 
+async def test_a_wall_clock_that_was_set_counts_once() -> None:
+    """The next check finds nothing to do."""
+    clocks = Clocks()
+    with schedule_on(clocks, nobody) as schedule:
+        schedule.set("work", every_s=60, first_after_s=60)
+        clocks.go(1, wall_moves=3600)
+        schedule.check_clock()
+        before = schedule.next_moment("work")
+        clocks.go(1)
+        schedule.check_clock()
+
+        assert schedule.next_moment("work") == before
+
+
 async def test_a_job_that_the_wall_clock_hurried_has_to_wait() -> None:
     """After a jump ahead APScheduler fires everything at once, and nobody is told."""
     clocks = Clocks()

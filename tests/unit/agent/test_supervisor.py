@@ -15,7 +15,7 @@ from popsync.errors import (
     UidlUnsupported,
     UnexpectedError,
 )
-from tests.doubles.supervision import settle, watching
+from tests.doubles.supervision import Watch, settle, watching
 from tests.unit.config.files import INBOX, load
 
 DAY_S = 86_400.0
@@ -268,6 +268,19 @@ async def test_a_configuration_that_cannot_be_built_changes_nothing(
 
         assert (await watch.next_poll("jane")).config is jane
         assert list(watch.schedule.first_after_s) == ["jane"]
+
+
+async def test_a_reload_waits_for_the_beginning(jane: Config, both: Config) -> None:
+    """Asked for before anything is polled, it is not forgotten."""
+    watch = Watch()
+    reload = asyncio.create_task(watch.supervisor.apply(both))
+    await settle()
+    running = asyncio.create_task(watch.supervisor.run(jane))
+    await reload
+    watch.stop.ask()
+    await running
+
+    assert set(watch.schedule.first_after_s) == {"jane", "bob"}
 
 
 # -- the end -------------------------------------------------------------------------------------
