@@ -3,12 +3,17 @@
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from popsync.config.checks import is_loopback
+from popsync.config.table import TlsMode
 
 PasswordForm = Literal["command", "file", "literal"]
+
+_USUAL_PORTS = {"implicit": 995, "starttls": 110, "none": 110}
+_COMMENT_COLUMN = 34
 
 # Providers whose POP3 server is not pop.DOMAIN.
 _SERVERS = {
@@ -35,6 +40,7 @@ class Answers:
     host: str
     port: int | None
     """None for the usual one."""
+    tls: TlsMode
     user: str
     password_form: PasswordForm
     password: str
@@ -54,11 +60,26 @@ def choose_account_name(answers: Answers) -> str:
     return _NOT_FOR_NAMES.sub("-", domain.partition(".")[0].lower()).strip("-") or "mail"
 
 
-def choose_tls(host: str, port: int | None) -> str:
-    """Give the kind of TLS that a port stands for; a server on this machine needs none."""
+def assume_tls(host: str, port: int | None) -> TlsMode | None:
+    """Give the kind of TLS that a port is known for; None when the user must be asked.
+
+    Port 110 of this machine is taken without TLS, since no network is between.
+    """
     if port in {None, 995}:
         return "implicit"
-    return "none" if is_loopback(host.strip("[]")) else "starttls"
+    if port != 110:
+        return None
+    return "none" if is_local(host) else "starttls"
+
+
+def is_local(host: str) -> bool:
+    """Whether the host, an IPv6 address in brackets or not, can only be this machine."""
+    return is_loopback(host.removeprefix("[").removesuffix("]"))
+
+
+def describe_tls(tls: TlsMode, port: int | None) -> str:
+    """Say in a line what was assumed."""
+    return f"Port {port or _USUAL_PORTS[tls]}, so TLS is {_TLS_IN_WORDS[tls]}: tls = {_quote(tls)}"
 
 
 def split_host(text: str) -> tuple[str, int | None]:
@@ -78,15 +99,27 @@ def split_host(text: str) -> tuple[str, int | None]:
 def format_first_config(answers: Answers) -> str:
     """Give the text of a configuration with one account, each line of it explained."""
     return _TEMPLATE.format(
-        name=choose_account_name(answers),
-        host=_quote(answers.host),
-        port="" if answers.port in {None, 995} else f"port = {answers.port}\n",
-        tls=_quote(choose_tls(answers.host, answers.port)),
-        user=_quote(answers.user),
+        path=_quote(answers.maildir),
+        account="\n".join(_format_account(answers)),
         password=_format_password(answers),
         mode=_quote(answers.mode),
-        maildir=_quote(answers.maildir),
     )
+
+
+def _format_account(answers: Answers) -> Iterator[str]:
+    """Give the lines that say where the mailbox is."""
+    name = choose_account_name(answers)
+    yield _explained(f"[account.{name}]", "one such table for each mailbox")
+    yield f"host = {_quote(answers.host)}"
+    if answers.port not in {None, _USUAL_PORTS[answers.tls]}:
+        yield f"port = {answers.port}"
+    tls = _quote(answers.tls)
+    yield _explained(f"tls = {tls}", '"implicit" (port 995), "starttls" (port 110), "none"')
+    yield f"user = {_quote(answers.user)}"
+
+
+def _explained(line: str, comment: str) -> str:
+    return f"{line:<{_COMMENT_COLUMN}}# {comment}"
 
 
 def table_of_secret(form: PasswordForm, text: str) -> str | dict[str, str | list[str]]:
@@ -119,18 +152,18 @@ def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+_TLS_IN_WORDS = {"implicit": "on from the start", "starttls": "begun by STLS", "none": "off"}
+
 _TEMPLATE = """\
-# popsync: what is fetched, and where it goes. Every key: man 5 popsync.toml
+# popsync: what is fetched, and where it goes.
+# Every key is in docs/configuration.md of the source, and in "man 5 popsync.toml".
 # Look it over with "popsync check", then fetch with "popsync once".
 
 [destination.inbox]               # the name is yours
 type = "maildir"                  # or "smtp", "lmtp": hand it to a mail server
-path = {maildir}
+path = {path}
 
-[account.{name}]                  # one such table for each mailbox
-host = {host}
-{port}tls = {tls}                  # "implicit" (port 995), "starttls" (port 110), "none"
-user = {user}
+{account}
 
 # A string, or {{ command = ["pass", "show", "mail"] }}, {{ file = "path" }}, {{ env = "NAME" }}
 password = {password}

@@ -88,7 +88,16 @@ def test_the_login_is_tried_when_wanted(tmp_path: Path) -> None:
     path = tmp_path / "popsync.toml"
     with serving(tmp_path, "jane") as served:
         port = served.pop3_port
-        answers = ("jane", f"127.0.0.1:{port}", "", "literal", "jane", "keep", str(tmp_path / "M"))
+        answers = (
+            "jane",
+            f"127.0.0.1:{port}",
+            "none",
+            "",
+            "literal",
+            "jane",
+            "keep",
+            str(tmp_path / "M"),
+        )
         done = popsync("init", "-c", path, answers=lines(*answers, "y"))
 
     assert done.returncode == 0, done.stderr
@@ -115,3 +124,41 @@ def test_no_answer_about_the_login_is_a_no(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     assert "OK: 1 account" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("server", "answer", "written"),
+    [
+        ("localhost:22531", "", "implicit"),
+        ("localhost:22531", "none", "none"),
+        ("mail.example.org:1995", "", "implicit"),
+        ("mail.example.org:1995", "starttls", "starttls"),
+    ],
+)
+def test_tls_is_asked_for_on_a_port_that_says_nothing(
+    tmp_path: Path, server: str, answer: str, written: str
+) -> None:
+    """P7: encryption is left out or put off by the user alone."""
+    path = tmp_path / "popsync.toml"
+    answers = ("jane@gmx.net", server, answer, "", "command", "echo secret", "keep", "", NO_CHECK)
+
+    done = popsync("init", "-c", path, answers=lines(*answers))
+
+    assert done.returncode == 0, done.stderr
+    assert tomllib.loads(path.read_text())["account"]["gmx"]["tls"] == written
+
+
+def test_a_usual_port_is_not_asked_about_but_told(tmp_path: Path) -> None:
+    """What was assumed is on the screen."""
+    done = popsync("init", "-c", tmp_path / "popsync.toml", answers=lines(*ANSWERS, NO_CHECK))
+
+    assert 'Port 995, so TLS is on from the start: tls = "implicit"' in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_named() -> None:
+    """The line says what was attempted, not only which call failed."""
+    done = popsync("init", "-c", "/proc/nowhere/x.toml", answers=lines(*ANSWERS))
+
+    assert done.returncode == 74
+    said = "popsync: /proc/nowhere/x.toml cannot be written: No such file or directory\n"
+    assert done.stderr.endswith(said)

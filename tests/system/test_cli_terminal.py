@@ -4,7 +4,9 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,48 @@ def popsync_on_terminal(*args: str | Path, env: Mapping[str, str]) -> tuple[int,
     finally:
         os.close(ours)
     return process.wait(TIMEOUT_S), screen.decode()
+
+
+def converse(*args: str | Path, dialogue: Sequence[tuple[str, str]]) -> tuple[int, str]:
+    """Answer each question of a command as it comes up; give its code and the screen."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "popsync", *map(str, args)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,  # no terminal but the one it is given
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(theirs)
+    screen, told = "", 0
+    for question, answer in dialogue:
+        while question not in screen[told:]:
+            screen += os.read(ours, 65536).decode()
+        told = len(screen)
+        os.write(ours, f"{answer}\n".encode())
+    with suppress(OSError):  # how Linux says that nobody is left on the other end
+        while piece := os.read(ours, 65536):
+            screen += piece.decode()
+    os.close(ours)
+    return process.wait(TIMEOUT_S), screen
+
+
+def test_a_password_that_is_typed_is_unseen_and_asked_for_twice(tmp_path: Path) -> None:
+    """Two that differ are asked for again."""
+    path = tmp_path / "popsync.toml"
+    dialogue = [
+        *[("address", "jane@gmx.net"), ("POP3 server", ""), ("User name", "")],
+        *[("Password from", "literal"), ("Password:", "hunter2"), ("Repeat", "hunter3")],
+        *[("Password:", "hunter2"), ("Repeat", "hunter2")],
+        *[("Mode", "keep"), ("Maildir", ""), ("Try the login", "n")],
+    ]
+
+    code, screen = converse("init", "-c", path, dialogue=dialogue)
+
+    assert code == 0
+    assert "hunter" not in screen
+    assert tomllib.loads(path.read_text())["account"]["gmx"]["password"] == "hunter2"
 
 
 def test_a_round_shows_a_bar_and_no_log_lines(tmp_path: Path) -> None:

@@ -13,8 +13,11 @@ from popsync.cli.exit_codes import ExitCode
 from popsync.cli.first_config import (
     Answers,
     PasswordForm,
+    assume_tls,
+    describe_tls,
     format_first_config,
     guess_host,
+    is_local,
     split_host,
     table_of_secret,
 )
@@ -22,11 +25,20 @@ from popsync.cli.options import Command, invocation
 from popsync.config.checks import check_host, check_text, check_user
 from popsync.config.load import load_config
 from popsync.config.secret_table import parse_secret
+from popsync.config.table import TlsMode
 
 _MODES = """
 What happens to messages on the server after they are delivered here?
   keep    they stay there, for other programs to read
   delete  they are removed there, once they are safely here"""
+
+_TLS = """
+How is the connection encrypted?
+  implicit  from the start, as on port 995
+  starttls  after the command STLS, as on port 110"""
+
+_NO_TLS = """\
+  none      not at all; the server is on this machine"""
 
 _SOURCES = """
 Where does the password come from?
@@ -53,7 +65,12 @@ def command() -> int:
     if os.path.lexists(path):
         click.echo(f"popsync: {path} exists already and is left as it is", err=True)
         return ExitCode.IO
-    write_new_file(path, format_first_config(ask()))
+    text = format_first_config(ask())
+    try:
+        write_new_file(path, text)
+    except OSError as error:
+        click.echo(f"popsync: {path} cannot be written: {error.strerror}", err=True)
+        return ExitCode.IO
     click.echo(f"Wrote {path}")
     return offer_check(path)
 
@@ -75,6 +92,7 @@ def ask() -> Answers:
     address = _ask("E-mail address", check=check_user)
     server = _ask("POP3 server", check=_check_server, default=guess_host(address) or None)
     host, port = split_host(server)
+    tls = _settle_tls(host, port)
     user = _ask("User name there", check=check_user, default=address)
     click.echo(_SOURCES, err=True)
     form = _choose("Password from", get_args(PasswordForm), default="command")
@@ -82,7 +100,7 @@ def ask() -> Answers:
     click.echo(_MODES, err=True)
     mode = _choose("Mode", ("keep", "delete"), default="keep")
     maildir = _ask("\nMaildir to deliver to", check=check_text, default="~/Mail")
-    return Answers(address, host, port, user, form, password, mode, maildir)
+    return Answers(address, host, port, tls, user, form, password, mode, maildir)
 
 
 def write_new_file(path: Path, text: str) -> None:
@@ -125,8 +143,27 @@ def _ask(question: str, *, check: Callable[[str], str], default: str | None = No
     return str(click.prompt(question, default=default, value_proc=convert, err=True))
 
 
+def _settle_tls(host: str, port: int | None) -> TlsMode:
+    """Take what the port is known for, and say so; ask when it is known for nothing.
+
+    Going without TLS is offered where the configuration may: to this machine (P7).
+    """
+    assumed = assume_tls(host, port)
+    if assumed is not None:
+        click.echo(describe_tls(assumed, port), err=True)
+        return assumed
+    local = is_local(host)
+    click.echo(f"{_TLS}\n{_NO_TLS}" if local else _TLS, err=True)
+    choices = get_args(TlsMode) if local else ("implicit", "starttls")
+    tls: TlsMode = _choose("TLS", choices, default="implicit")
+    return tls
+
+
 def _ask_password(form: PasswordForm) -> str:
-    """Ask for a password or where it is; what is typed is never shown or quoted."""
+    """Ask for a password or where it is; what is typed is never shown or quoted.
+
+    A password that cannot be seen is asked for twice.
+    """
 
     def convert(text: str) -> str:
         try:
@@ -137,7 +174,10 @@ def _ask_password(form: PasswordForm) -> str:
 
     hidden = form == "literal" and sys.stdin.isatty()
     question = _SOURCE_QUESTIONS[form]
-    return str(click.prompt(question, value_proc=convert, hide_input=hidden, err=True))
+    answer = click.prompt(
+        question, value_proc=convert, hide_input=hidden, confirmation_prompt=hidden, err=True
+    )
+    return str(answer)
 
 
 def _choose(question: str, choices: tuple[Any, ...], *, default: str) -> Any:

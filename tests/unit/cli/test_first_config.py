@@ -7,8 +7,9 @@ import pytest
 
 from popsync.cli.first_config import (
     Answers,
+    assume_tls,
     choose_account_name,
-    choose_tls,
+    describe_tls,
     format_first_config,
     guess_host,
     split_host,
@@ -19,6 +20,7 @@ ANSWERS = Answers(
     address="jane@gmx.net",
     host="pop.gmx.net",
     port=None,
+    tls="implicit",
     user="jane@gmx.net",
     password_form="command",
     password="pass show 'mail/my gmx'",
@@ -70,13 +72,32 @@ def test_a_port_that_is_none_is_refused(text: str) -> None:
         ("pop.gmx.net", None, "implicit"),
         ("127.0.0.1", 995, "implicit"),
         ("pop.gmx.net", 110, "starttls"),
-        ("localhost", 2110, "none"),
-        ("[::1]", 2110, "none"),
+        ("localhost", 110, "none"),
+        ("[::1]", 110, "none"),
+        ("localhost", 2110, None),
+        ("mail.example.org", 1995, None),
     ],
 )
-def test_tls_is_left_out_on_this_machine_alone(host: str, port: int | None, tls: str) -> None:
-    """P7: elsewhere another port means STARTTLS, never plaintext."""
-    assert choose_tls(host, port) == tls
+def test_only_a_port_of_its_own_decides_about_tls(
+    host: str, port: int | None, tls: str | None
+) -> None:
+    """P7: any other port says nothing about encryption, so the user must."""
+    assert assume_tls(host, port) == tls
+
+
+def test_what_was_assumed_is_said_with_its_port() -> None:
+    """So that a wrong guess is seen before the password is asked for."""
+    assert describe_tls("implicit", None) == (
+        'Port 995, so TLS is on from the start: tls = "implicit"'
+    )
+
+
+def test_comments_stand_in_one_column() -> None:
+    """Whatever the answers, as long as they leave room."""
+    text = format_first_config(replace(ANSWERS, tls="none", host="localhost", port=2110))
+    columns = {line.rindex("#") for line in text.splitlines() if line.find(" #") > 0}
+
+    assert columns == {34}
 
 
 @pytest.mark.parametrize(
