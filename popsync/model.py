@@ -234,8 +234,6 @@ class KnownMessage(NamedTuple):
     """Held only for its size; a larger ``max_size`` frees it."""
     listed_octets: int = 0
     """What LIST claimed when it was last dealt with; 0 when that is not known."""
-    deletion_confirmed: bool = False
-    """The last DELE was followed by a QUIT that the server agreed to."""
     served: frozenset[str] = frozenset()
     """The destinations it was for when it was first retrieved."""
 

@@ -121,12 +121,6 @@ class SqliteLedger:
             lambda connection: polling.note_deletions(connection, account, unique_ids)
         )
 
-    async def confirm_deletions(self, account: AccountId, unique_ids: Sequence[UniqueId]) -> None:
-        """Note that the server agreed to DELE and QUIT for each; it may still have them (P3)."""
-        await self._write(
-            lambda connection: polling.confirm_deletions(connection, account, unique_ids)
-        )
-
     async def close_listing(
         self, account: AccountId, *, gone: Sequence[UniqueId], renumbering: bool
     ) -> None:

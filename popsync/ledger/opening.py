@@ -65,7 +65,7 @@ def read_ledger(state_dir: Path) -> LedgerReader:
     path = state_dir / LEDGER_NAME
     with translated(path):
         if not path.exists():
-            connection = sqlite3.connect(":memory:", isolation_level=None)
+            connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             create_schema(connection)
             connection.commit()
             return LedgerReader(path, connection)

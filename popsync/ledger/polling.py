@@ -11,13 +11,8 @@ TOMBSTONES_KEPT_S = 90 * 86400.0
 """A server that shows a message again within this time is not believed to have a new one."""
 
 _COUNT_DELETION = """
-UPDATE message SET deletions = deletions + 1, deletion_confirmed = 0
+UPDATE message SET deletions = deletions + 1
 WHERE account = ? AND unique_id = ? AND state <> 'gone'
-"""
-
-_CONFIRM_DELETION = """
-UPDATE message SET deletion_confirmed = 1
-WHERE account = ? AND unique_id = ? AND deletions > 0 AND state <> 'gone'
 """
 
 # What a crash left half done waits for its recovery, which needs no server; what the operator
@@ -52,14 +47,6 @@ def note_deletions(
     """Count a DELE that is about to be issued for each."""
     number = number_of_account(connection, account)
     connection.executemany(_COUNT_DELETION, [(number, unique_id) for unique_id in unique_ids])
-
-
-def confirm_deletions(
-    connection: sqlite3.Connection, account: AccountId, unique_ids: Iterable[UniqueId]
-) -> None:
-    """Note that the server agreed to DELE and QUIT for each; it may still have them (P3)."""
-    number = number_of_account(connection, account)
-    connection.executemany(_CONFIRM_DELETION, [(number, unique_id) for unique_id in unique_ids])
 
 
 def close_listing(

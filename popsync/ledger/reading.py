@@ -33,7 +33,7 @@ _ACCOUNT = "SELECT id, polled_before, renumbering, lock_step FROM account WHERE 
 # In the order of KnownMessage's fields.
 _KNOWN = """
 SELECT unique_id, digest, state, copies, first_seen, settled_at, next_try, suspect, deletions,
-       oversize, listed_octets, deletion_confirmed, served
+       oversize, listed_octets, served
 FROM message WHERE account = ? ORDER BY generation
 """
 
@@ -201,7 +201,7 @@ def _read_known(
     served: dict[str, frozenset[str]] = {}
     for row in connection.execute(_KNOWN, (account,)):
         unique_id, digest, state, copies, first, settled, next_try, *rest = row
-        suspect, deletions, oversize, listed_octets, confirmed, names = rest
+        suspect, deletions, oversize, listed_octets, names = rest
         if names not in served:
             served[names] = frozenset(json.loads(names))
         message = KnownMessage(
@@ -216,7 +216,6 @@ def _read_known(
             deletions,
             oversize == 1,
             listed_octets,
-            confirmed == 1,
             served[names],
         )
         earlier = known.get(unique_id)

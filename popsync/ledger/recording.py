@@ -23,8 +23,7 @@ _ACCOUNT = "SELECT id FROM account WHERE key = ?"
 _SAME_UNIQUE_ID = "SELECT digest, id FROM message WHERE account = ? AND unique_id = ?"
 
 _SEE_AGAIN = """
-UPDATE message SET copies = ?, suspect = ?, listed_octets = ?, deletion_confirmed = 0
-WHERE id = ?
+UPDATE message SET copies = ?, suspect = ?, listed_octets = ? WHERE id = ?
 """
 
 _IS_UNSETTLED = "SELECT 1 FROM message WHERE id = ? AND settled_at IS NULL"

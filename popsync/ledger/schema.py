@@ -56,7 +56,6 @@ CREATE TABLE message (
     gone_at REAL,
     next_try REAL,
     deletions INTEGER NOT NULL DEFAULT 0,
-    deletion_confirmed INTEGER NOT NULL DEFAULT 0 CHECK (deletion_confirmed IN (0, 1)),
     served TEXT NOT NULL DEFAULT '[]',  -- names of destinations, as a JSON array
     UNIQUE (account, unique_id, digest)
 ) STRICT;

@@ -191,8 +191,6 @@ async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> _
         tally.deleted += len(agreed)
         ports.observe(Deleted(account.name, len(agreed)))
     await _quit(maildrop, account, ports, doomed)
-    if agreed:
-        await ports.ledger.confirm_deletions(account.id, [m.unique_id for m in agreed])
     return _Purpose.NOTHING
 
 

@@ -155,9 +155,9 @@ class _Session:
         old one would be to delete it unseen (P1); that LIST gives another size tells them apart.
         """
         live = _live(known)
-        if self._rows[listed.unique_id] > 1:
-            return live
-        return [k for k in live if not _differs(k, listed)]
+        same = [k for k in live if not _differs(k, listed)]
+        # Of rows that share a unique-id each may be any of the messages that have its size.
+        return live if same and self._rows[listed.unique_id] > 1 else same
 
     def _judge_new(self, listed: ListedMessage) -> _Verdict:
         if self._policy.adopts and not self._memory.polled_before:
@@ -182,9 +182,9 @@ class _Session:
                 return _Retrieve(listed)
 
     def _judge_settled(self, listed: ListedMessage, known: KnownMessage) -> _Verdict:
-        if known.deletion_confirmed and known.deletions == 1:
-            # Gone by all accounts, and here again. Either the server keeps what it was told to
-            # delete, or this is another message (P1): one look tells, and is not repeated.
+        if known.deletions == 1:
+            # It should be gone. Either the deletion was lost, or the server has given its
+            # unique-id to another message (P1): one look tells, and is not repeated.
             return _Retrieve(listed)
         if reason := self._reason_to_stay(known):
             return Skip(listed, reason)

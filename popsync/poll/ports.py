@@ -152,10 +152,6 @@ class Ledger(Protocol):
         """Count a DELE that is about to be issued for each."""
         ...
 
-    async def confirm_deletions(self, account: AccountId, unique_ids: Sequence[UniqueId]) -> None:
-        """Note that the server agreed to DELE and QUIT for each; it may still have them (P3)."""
-        ...
-
     async def close_listing(
         self, account: AccountId, *, gone: Sequence[UniqueId], renumbering: bool
     ) -> None:

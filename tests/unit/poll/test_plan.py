@@ -162,9 +162,18 @@ def test_a_known_message_whose_time_has_come_is_retrieved(message: KnownMessage)
     assert planned.delete == ()
 
 
-def test_a_delivered_message_is_deleted_again_and_never_retrieved() -> None:
-    """A message still listed after its DELE gets another (P3)."""
-    planned = plan(listing("a"), memory(known(deletions=1)), DELETE)
+@pytest.mark.parametrize("policy", [KEEP, DELETE])
+def test_a_message_listed_after_its_deletion_is_looked_at_once_more(policy: Policy) -> None:
+    """Its unique-id may belong to another message by now, which must not go unseen (P1)."""
+    planned = plan(listing("a"), memory(known(deletions=1)), policy)
+
+    assert names(planned.retrieve) == ["a"]
+    assert planned.delete == ()
+
+
+def test_a_message_that_was_looked_at_is_deleted_again_and_not_retrieved() -> None:
+    """A message still listed after its second DELE gets another (P3)."""
+    planned = plan(listing("a"), memory(known(deletions=2)), DELETE)
 
     assert names(planned.delete) == ["a"]
     assert planned.retrieve == ()
