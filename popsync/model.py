@@ -39,6 +39,8 @@ class Listing:
     messages: tuple[ListedMessage, ...]
     complete: bool
     """Every terminator was seen and the three agree; only then does absence mean anything."""
+    left_out: int = 0
+    """Messages that are there and cannot be told apart: no usable unique-id."""
 
 
 class Content(Protocol):
@@ -234,6 +236,8 @@ class KnownMessage(NamedTuple):
     """Held only for its size; a larger ``max_size`` frees it."""
     listed_octets: int = 0
     """What LIST claimed when it was last dealt with; 0 when that is not known."""
+    looked_again: bool = False
+    """It was suspect, and a second retrieval brought the same bytes."""
     served: frozenset[str] = frozenset()
     """The destinations it was for when it was first retrieved."""
 

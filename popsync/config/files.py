@@ -1,6 +1,8 @@
 """Reads files that somebody else may have put there."""
 
 import os
+import pwd
+import shlex
 import stat
 from pathlib import Path
 from typing import NamedTuple
@@ -21,17 +23,26 @@ class FileContent(NamedTuple):
     """The low twelve bits of its mode."""
     owner: int
 
-    def distrust(self, *, allow_group: bool) -> str:
-        """Say why it cannot be trusted with a secret; empty when it can.
+    def distrust(self, path: Path, *, allow_group: bool) -> str:
+        """Say why it cannot be trusted with a secret, and what to do; empty when it can.
 
-        A file of root's is as good as our own.
+        path: what it was read from. A file of root's is as good as our own.
         """
+        named = shlex.quote(str(path))
         if self.owner not in {0, os.geteuid()}:
-            return f"belongs to another user (id {self.owner})"
+            cure = f"run as root: chown {_name_of(os.geteuid())} {named}"
+            return f"belongs to another user, {_name_of(self.owner)}; {cure}"
         forbidden = _ALL_BUT_OWNER_AND_GROUP_READS if allow_group else _ALL_BUT_OWNER
         if self.permissions & forbidden:
-            return f"is open to others (mode {self.permissions:04o})"
+            return f"is open to others (mode {self.permissions:04o}); run: chmod 600 {named}"
         return ""
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def read_regular_file(path: Path, *, max_octets: int) -> FileContent:

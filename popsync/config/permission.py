@@ -15,11 +15,10 @@ def check_permissions(gathered: Gathered) -> Iterator[Problem]:
         if source.path in told or not isinstance(entry.values.get("password"), str):
             continue
         allow_group = gathered.top.value.allow_group
-        reason = source.file.distrust(allow_group=allow_group)
+        reason = source.file.distrust(source.path, allow_group=allow_group)
         if reason:
             told.add(source.path)
-            cure = f"run: chmod 600 {source.path}, as its owner if that is not you"
-            yield entry.problem(f"stands in a file that {reason}; {cure}", "password")
+            yield entry.problem(f"stands in a file that {reason}", "password")
 
 
 def _entries(gathered: Gathered) -> Iterator[Entry]:

@@ -104,9 +104,9 @@ def _read_file(path: Path, *, allow_group: bool) -> str:
         content = read_regular_file(path, max_octets=MAX_SECRET_OCTETS)
     except FileRefused as refusal:
         raise SecretUnavailable(f"{who} {refusal}") from None
-    reason = content.distrust(allow_group=allow_group)
+    reason = content.distrust(path, allow_group=allow_group)
     if reason:
-        raise SecretUnavailable(f"{who} {reason}; run: chmod 600 {path}")
+        raise SecretUnavailable(f"{who} {reason}")
     return _decode(content.octets, who)
 
 

@@ -212,10 +212,11 @@ def _read_known(
             first,
             settled,
             next_try,
-            suspect == 1,
+            suspect > 0,
             deletions,
             oversize == 1,
             listed_octets,
+            suspect == 2,
             served[names],
         )
         earlier = known.get(unique_id)

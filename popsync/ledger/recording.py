@@ -23,7 +23,8 @@ _ACCOUNT = "SELECT id FROM account WHERE key = ?"
 _SAME_UNIQUE_ID = "SELECT digest, id FROM message WHERE account = ? AND unique_id = ?"
 
 _SEE_AGAIN = """
-UPDATE message SET copies = ?, suspect = ?, listed_octets = ? WHERE id = ?
+UPDATE message SET copies = ?, suspect = iif(?, min(suspect + 1, 2), 0), listed_octets = ?
+WHERE id = ?
 """
 
 _IS_UNSETTLED = "SELECT 1 FROM message WHERE id = ? AND settled_at IS NULL"
@@ -37,6 +38,12 @@ FROM message WHERE message.id = ? AND settled_at IS NOT NULL AND account.id = me
 _SERVED_BEFORE = """
 SELECT served FROM message
 WHERE account = ? AND digest = ? AND settled_at IS NOT NULL ORDER BY length(served) DESC
+"""
+
+# Once a whole message has come, the stump that came before in its place is no message.
+_BURY_STUMPS = """
+UPDATE message SET state = 'gone', gone_at = :now, next_try = NULL
+WHERE account = :account AND unique_id = :unique_id AND suspect > 0 AND digest <> :digest
 """
 
 _FORGET = "DELETE FROM message WHERE id = ?"
@@ -237,6 +244,8 @@ def _add(
         "unretrieved": unretrieved,
         "now": now,
     }
+    if not seen.suspect:
+        connection.execute(_BURY_STUMPS, values)
     statement = _ADD_MESSAGE if unretrieved is None else _FILL_UNRETRIEVED
     added = connection.execute(statement, values).lastrowid
     number = cast("int", added) if unretrieved is None else unretrieved

@@ -50,7 +50,7 @@ CREATE TABLE message (
     ),
     reason TEXT NOT NULL DEFAULT '',
     oversize INTEGER NOT NULL DEFAULT 0 CHECK (oversize IN (0, 1)),
-    suspect INTEGER NOT NULL DEFAULT 0 CHECK (suspect IN (0, 1)),
+    suspect INTEGER NOT NULL DEFAULT 0 CHECK (suspect IN (0, 1, 2)),  -- 2: twice the same
     first_seen REAL NOT NULL,
     settled_at REAL,
     gone_at REAL,

@@ -37,7 +37,7 @@ def combine(answers: ListingAnswers) -> Listing:
         and sizes.keys() == names.keys()
         and _is_whole(names, answers.totals.messages)
     )
-    return Listing(messages, complete)
+    return Listing(messages, complete, left_out=len(sizes.keys() - names.keys()))
 
 
 def _is_whole(numbers: Iterable[int], count: int) -> bool:

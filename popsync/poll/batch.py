@@ -24,7 +24,13 @@ from popsync.model import (
 )
 from popsync.poll.disposition import NEVER_TRIED
 from popsync.poll.events import Warned
-from popsync.poll.header import close_header, format_redelivery_mark, parcel_name, read_head
+from popsync.poll.header import (
+    close_header,
+    format_redelivery_mark,
+    format_suspicion,
+    parcel_name,
+    read_head,
+)
 from popsync.poll.journal import BatchJournal
 from popsync.poll.plan import PollPlan
 from popsync.poll.policy import Account, Route
@@ -71,6 +77,11 @@ class Consignment(NamedTuple):
     """Every row of the listing that brought it: identical copies may share a unique-id."""
     statuses: Mapping[DeliveryKey, DeliveryStatus]
     owed: tuple[DeliveryKey, ...]
+
+    @property
+    def suspect(self) -> str:
+        """Why its bytes may not be the whole message; empty when there is no doubt."""
+        return next((row.suspect for row in self.rows if row.suspect), "")
 
     @property
     def content(self) -> Content:
@@ -193,7 +204,7 @@ def _seen(consignment: Consignment, session: Session) -> SeenMessage:
         consignment.key,
         octets=consignment.content.octets,
         copies=session.copies[consignment.key],
-        suspect=any(row.suspect for row in consignment.rows),
+        suspect=bool(consignment.suspect),
         deliveries=tuple((d.destination, d.recipient) for d in consignment.statuses),
         listed_octets=consignment.rows[0].listed.octets,
     )
@@ -228,6 +239,8 @@ def _pack(consignment: Consignment, destination: str, session: Session) -> Parce
     header = account.trace(name, now) if account.trace else b""
     if doubts:
         header += format_redelivery_mark(doubts)
+    if consignment.suspect:
+        header += format_suspicion(consignment.suspect)
     return Parcel(
         message=consignment.key,
         content=content,

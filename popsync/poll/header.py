@@ -74,6 +74,11 @@ def format_redelivery_mark(doubts: int) -> bytes:
     return b"X-Popsync-Redelivery: %d\r\n" % doubts
 
 
+def format_suspicion(reason: str) -> bytes:
+    """Write the header that tells a reader: this may not be the whole message."""
+    return f"X-Popsync-Suspect: {reason}\r\n".encode("ascii", "replace")
+
+
 def close_header(header: bytes, head: bytes) -> bytes:
     """Give ``header`` such that the message stays what it was with ``header`` in front.
 

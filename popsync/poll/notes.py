@@ -26,9 +26,10 @@ def announce(account: Account, ports: Ports, listing: Listing, plan: PollPlan) -
 def _warnings(listing: Listing, plan: PollPlan) -> list[str]:
     warnings = []
     if not listing.complete:
+        warnings.append("STAT, LIST and UIDL disagree; nothing is concluded from what is missing")
+    if listing.left_out:
         warnings.append(
-            "STAT, LIST and UIDL disagree: messages without a usable unique-id are left on the"
-            " server, and nothing is concluded from what is missing"
+            f"{listing.left_out} messages are left on the server: it gives no unique-id for them"
         )
     if plan.renumbered:
         warnings.append(

@@ -85,6 +85,7 @@ class _Tally:
     deleted: int = 0
     held: int = 0
     deferred: int = 0
+    left_out: int = 0
     broken_by: PopsyncError | None = None
     """What ended a session in the middle of retrieval."""
 
@@ -103,7 +104,7 @@ class _Tally:
             octets=self.octets,
             deleted=self.deleted,
             held=self.held,
-            deferred=self.deferred,
+            deferred=self.deferred + self.left_out,
             error=str(error) if error else "",
         )
 
@@ -130,6 +131,7 @@ async def _run_session(
             plan = replace(plan, retrieve=())
         tally.listed = len(listing.messages)
         tally.held += len(plan.newly_oversize)
+        tally.left_out = listing.left_out
         announce(account, ports, listing, plan)
         await note_plan(account, ports, memory, plan)
         session = Session(account, ports, memory, plan, find_vanished(memory, plan.gone))

@@ -186,6 +186,8 @@ class _Session:
             # It should be gone. Either the deletion was lost, or the server has given its
             # unique-id to another message (P1): one look tells, and is not repeated.
             return _Retrieve(listed)
+        if known.suspect and not known.looked_again:
+            return _Retrieve(listed)
         if reason := self._reason_to_stay(known):
             return Skip(listed, reason)
         due = (known.settled_at or known.first_seen) + self._policy.delete_after_s

@@ -75,8 +75,14 @@ def test_rows_that_cannot_be_used_are_left_out_and_make_it_incomplete(
     messages: list[tuple[MessageNumber, UniqueId, int]],
 ) -> None:
     """One odd row never stops the mailbox (P5)."""
-    answers = ListingAnswers(Totals(2, 30), list_rows, uidl_rows)
-    assert combine(answers) == listing(*messages)
+    combined = combine(ListingAnswers(Totals(2, 30), list_rows, uidl_rows))
+    assert (combined.messages, combined.complete) == (listing(*messages).messages, False)
+
+
+@pytest.mark.parametrize("uidl_row", [b"2", b"2 \0", b"2 " + b"u" * 1025, b"-ERR gone"])
+def test_a_message_without_a_usable_unique_id_is_counted(uidl_row: bytes) -> None:
+    """LIST shows that it is there, so somebody should know that it stays."""
+    assert combine(ListingAnswers(Totals(2, 30), LIST_ROWS, (b"1 a", uidl_row))).left_out == 1
 
 
 def test_a_gap_in_the_numbers_makes_it_incomplete() -> None:

@@ -38,6 +38,7 @@ def known(
     settled_at: float | None = NOW - 60,
     next_try: float | None = None,
     suspect: bool = False,
+    looked_again: bool = False,
     deletions: int = 0,
     oversize: bool = False,
     listed_octets: int = 0,
@@ -55,6 +56,7 @@ def known(
         deletions=deletions,
         oversize=oversize,
         listed_octets=listed_octets,
+        looked_again=looked_again,
     )
 
 
@@ -106,8 +108,8 @@ def test_a_message_that_nobody_knows_is_retrieved() -> None:
     ("message", "policy", "reason", "until"),
     [
         (known(), KEEP, Reason.DELIVERED, None),
-        (known(suspect=True), KEEP, Reason.DELIVERED, None),
-        (known(suspect=True), DELETE, Reason.SUSPECT, None),
+        (known(suspect=True, looked_again=True), KEEP, Reason.DELIVERED, None),
+        (known(suspect=True, looked_again=True), DELETE, Reason.SUSPECT, None),
         (
             known(settled_at=NOW - 60),
             Policy(deletes=True, delete_after_s=100),
@@ -160,6 +162,14 @@ def test_a_known_message_whose_time_has_come_is_retrieved(message: KnownMessage)
 
     assert names(planned.retrieve) == ["a"]
     assert planned.delete == ()
+
+
+@pytest.mark.parametrize("policy", [KEEP, DELETE])
+def test_a_message_in_doubt_is_retrieved_once_more(policy: Policy) -> None:
+    """The whole of it may be had at the second try."""
+    planned = plan(listing("a"), memory(known(suspect=True)), policy)
+
+    assert names(planned.retrieve) == ["a"]
 
 
 @pytest.mark.parametrize("policy", [KEEP, DELETE])
@@ -409,7 +419,7 @@ def test_known_copies_are_all_deleted(generations: tuple[KnownMessage, ...]) -> 
         (known("a", MessageState.PENDING, digest="y"), [1, 2], None),
         (known("a", MessageState.PENDING, digest="y", next_try=NOW + 1), [], Reason.DEFERRED),
         (known("a", MessageState.HELD, digest="y"), [], Reason.HELD),
-        (known("a", digest="y", suspect=True), [], Reason.SUSPECT),
+        (known("a", digest="y", suspect=True, looked_again=True), [], Reason.SUSPECT),
     ],
 )
 def test_the_least_settled_of_repeated_rows_rules(
