@@ -196,6 +196,25 @@ async def test_command_that_hangs_is_killed_with_its_children(tmp_path: Path) ->
     assert all(has_ended(int(pid)) for pid in started.split())
 
 
+async def test_command_may_leave_a_child_with_its_output_behind(tmp_path: Path) -> None:
+    """What the program itself printed counts once it has ended; the child is ended too."""
+    pids = tmp_path / "pids"
+    os.mkfifo(pids)
+    command = CommandSecret(("sh", "-c", f"echo {CANARY}; sleep 60 & echo $! >'{pids}'"))
+    reading = asyncio.ensure_future(read_secret(command, command_timeout_s=20))
+    child = int(await asyncio.to_thread(pids.read_text))
+
+    assert await reading == CANARY
+    assert has_ended(child)
+
+
+async def test_command_that_closes_its_output_is_waited_for() -> None:
+    """Its exit code decides, whenever that comes."""
+    script = "import os; os.write(1, b'hunter2'); os.close(1); raise SystemExit(3)"
+
+    assert "exit code 3" in await refusal(python(script))
+
+
 async def test_cancelled_command_is_killed(tmp_path: Path) -> None:
     """An orderly stop leaves no program behind."""
     pids = tmp_path / "pids"
