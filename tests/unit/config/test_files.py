@@ -232,6 +232,13 @@ def test_included_file_with_a_password_must_be_closed_itself(tmp_path: Path) -> 
 
 
 def test_secret_of_another_users_file_is_not_trusted() -> None:
-    """Whoever owns a file can change it."""
-    assert "another user" in FileContent(b"", 0o600, os.geteuid() + 1).distrust(allow_group=False)
-    assert not FileContent(b"", 0o600, 0).distrust(allow_group=False)
+    """Whoever owns a file can change it; the cure is another owner, not another mode."""
+    strange = FileContent(b"", 0o644, os.geteuid() + 54_321)
+
+    told = strange.distrust(Path("/a b"), allow_group=False)
+
+    assert told.startswith(
+        f"belongs to another user, {os.geteuid() + 54_321}; run as root: chown "
+    )
+    assert told.endswith(" '/a b'")
+    assert not FileContent(b"", 0o600, 0).distrust(Path("/a"), allow_group=False)
