@@ -233,6 +233,39 @@ async def test_touch_and_chmod_are_no_change(config: Path) -> None:
         await daemon.hears_nothing(lambda: (config.parent / "other").write_text("new"))
 
 
+class NotingObserver(Observer):  # type: ignore[valid-type,misc]
+    """Notes which kinds of event it passes on."""
+
+    kinds: set[str]
+
+    def schedule(
+        self, event_handler: FileSystemEventHandler, path: str, **options: Any
+    ) -> ObservedWatch:
+        """Listen in."""
+
+        class Noting(FileSystemEventHandler):
+            def dispatch(self, event: FileSystemEvent) -> None:
+                NotingObserver.kinds.add(event.event_type)
+                event_handler.dispatch(event)
+
+        watch: ObservedWatch = super().schedule(Noting(), path, **options)
+        return watch
+
+
+async def test_reading_the_files_is_no_reason_to_read_them_again(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watcher's own looks make no event that would wake it."""
+    monkeypatch.setattr(NotingObserver, "kinds", set(), raising=False)
+
+    async with watch(config, make_observer=NotingObserver) as daemon:
+        await daemon.hears_once(lambda: config.write_text("new"), "new")
+        await daemon.hears_once(lambda: config.write_text("newer"), "newer")
+
+    assert "modified" in NotingObserver.kinds
+    assert not NotingObserver.kinds & {"opened", "closed_no_write"}
+
+
 async def test_quick_writes_are_few_reports_with_the_last_content(config: Path) -> None:
     """Thirty writes in a row coalesce; whatever the rhythm, the last one is reported."""
     async with watch(config, quiet_s=0.3) as daemon:
@@ -383,6 +416,8 @@ async def test_file_that_a_reload_adds_is_reported_once_more_and_watched(config:
         async with asyncio.timeout(PATIENCE_S):
             await watcher.let_happen(lambda: config.write_text("new"))
             await daemon.heard.wait()
+            daemon.heard.clear()
+            await daemon.heard.wait()
             await watcher.settle()
 
         assert daemon.seen == ["1", "1"]
@@ -396,7 +431,7 @@ class ExhaustedObserver(Observer):  # type: ignore[valid-type,misc]
     """No inotify watch is left."""
 
     def schedule(
-        self, event_handler: FileSystemEventHandler, path: str, **options: object
+        self, event_handler: FileSystemEventHandler, path: str, **options: Any
     ) -> ObservedWatch:
         """Refuse as inotify does."""
         raise OSError(errno.ENOSPC, "inotify watch limit reached")
@@ -454,7 +489,7 @@ class VanishingObserver(Observer):  # type: ignore[valid-type,misc]
     vanished: list[str]
 
     def schedule(
-        self, event_handler: FileSystemEventHandler, path: str, **options: object
+        self, event_handler: FileSystemEventHandler, path: str, **options: Any
     ) -> ObservedWatch:
         """Refuse once."""
         if not self.vanished:
@@ -475,6 +510,32 @@ async def test_directory_that_vanishes_before_it_is_watched_is_tried_again(
 
     assert VanishingObserver.vanished == [str(config.parent)]
     assert not caplog.records
+
+
+async def test_directory_that_appears_before_the_one_above_is_watched_is_found(
+    config: Path,
+) -> None:
+    """Its creation has no event, but what has just been watched is always looked at once more."""
+    shutil.rmtree(config.parent)
+    watched: list[str] = []
+    found = asyncio.Event()
+
+    class LateObserver(Observer):  # type: ignore[valid-type,misc]
+        def schedule(
+            self, event_handler: FileSystemEventHandler, path: str, **options: Any
+        ) -> ObservedWatch:
+            watched.append(path)
+            if path == str(config.parent):
+                found.set()
+            else:
+                config.parent.mkdir()
+            watch: ObservedWatch = super().schedule(event_handler, path, **options)
+            return watch
+
+    async with watch(config, make_observer=LateObserver), asyncio.timeout(PATIENCE_S):
+        await found.wait()
+
+    assert watched == [str(config.parent.parent), str(config.parent)]
 
 
 def test_event_after_the_loop_has_ended_raises_nothing() -> None:

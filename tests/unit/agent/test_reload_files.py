@@ -79,15 +79,12 @@ def test_file_that_is_named_and_included_counts_once(config: Path) -> None:
     assert WatchedFiles((config,), (pattern,)).fingerprint() == named.fingerprint()
 
 
-def test_contents_that_change_places_are_a_change(config: Path) -> None:
-    """Names count, not only contents."""
-    other = config.with_name("other.toml")
-    other.write_text("new")
-    watched = WatchedFiles((config, other))
+def test_file_that_gets_another_name_is_a_change(config: Path) -> None:
+    """Names count, not only contents: errors name the file."""
+    watched = WatchedFiles((), (f"{config.parent.parent}/etc*/*.toml",))
     before = watched.fingerprint()
 
-    config.write_text("new")
-    other.write_text("old")
+    config.rename(config.with_name("renamed.toml"))
 
     assert watched.fingerprint() != before
 
@@ -131,12 +128,15 @@ def test_every_directory_where_a_glob_may_find_more_is_watched(config: Path) -> 
     assert _paths(watched) == {top, top / "site-1" / "accounts.d", top / "site-2"}
 
 
-def test_link_that_a_glob_finds_is_followed(config: Path) -> None:
+def test_each_link_is_followed_also_beside_other_files(config: Path) -> None:
     """An included file may live elsewhere, as the main one may."""
     accounts = config.parent.parent / "accounts.d"
     accounts.mkdir()
-    (accounts / "one.toml").symlink_to(config)
+    link, plain = accounts / "link.toml", accounts / "plain.toml"
+    link.symlink_to(config)
+    plain.write_text("plain")
 
+    assert _paths(WatchedFiles((link, plain))) == {accounts, config.parent}
     assert _paths(WatchedFiles((), (f"{accounts}/*.toml",))) == {accounts, config.parent}
 
 
