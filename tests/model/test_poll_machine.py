@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -267,8 +268,7 @@ class PollMachine(RuleBasedStateMachine):
 
     def calm_down(self) -> None:
         """Poll until nothing is left to do; what is held gets another chance."""
-        if self.desk.policy.delete_after_s:
-            self.desk.policy = Policy(deletes=True)
+        self.desk.policy = replace(self.desk.policy, delete_after_s=0, fetch_limit=0)
         for _ in range(CALM_POLLS):
             report = self.runner.run(self.desk.poll())
             assert report.error is None, repr(report.error)
