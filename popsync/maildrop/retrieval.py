@@ -13,11 +13,12 @@ from popsync.errors import (
     SizesDisagree,
 )
 from popsync.maildrop.conversation import Conversation
+from popsync.maildrop.fence import StepFence
 from popsync.maildrop.settings import Pop3Settings
 from popsync.model import ListedMessage, RefusedMessage, Retrieval, RetrievedMessage
 from popsync.wire.pop3.client import Body, Event, ReplyKind
 from popsync.wire.pop3.commands import format_numbered
-from popsync.wire.pop3.replies import Reply, parse_uidl_row
+from popsync.wire.pop3.replies import Reply
 
 if TYPE_CHECKING:
     from popsync.storage.content import ContentWriter
@@ -48,6 +49,7 @@ class Retriever:
         stopping: Callable[[], bool],
     ) -> None:
         self._conversation = conversation
+        self._fence = StepFence(conversation)
         self._settings = settings
         self._pipelined = pipelined
         self._stopping = stopping
@@ -64,8 +66,7 @@ class Retriever:
         """Give all messages that are whole after each read; raise what ends the session."""
         try:
             while True:
-                if self._doubtful is not None:
-                    await self._confirm_step(self._doubtful)
+                await self._confirm_step()
                 await self._fill_window()
                 if not self._asked:
                     return
@@ -116,19 +117,10 @@ class Retriever:
             and octets <= self._settings.window_octets
         )
 
-    async def _confirm_step(self, listed: ListedMessage) -> None:
-        """Make sure that the next reply will be the one to the next command.
-
-        The rest of a message that was ended too early may still be on its way and begin with
-        ``+OK``. Whoever wrote it could not know which unique-id the server would give it.
-        """
-        self._doubtful = None
-        reply = await self._conversation.ask(b"UIDL %d\r\n" % listed.number)
-        if not reply.ok or not _names(reply, listed):
-            self._conversation.fail(
-                f"message {listed.number} is not as long as LIST said, "
-                "and the server no longer answers what it is asked"
-            )
+    async def _confirm_step(self) -> None:
+        doubtful, self._doubtful = self._doubtful, None
+        if doubtful is not None:
+            await self._fence.confirm(doubtful, self._waiting)
 
     # -- replies -----------------------------------------------------------------------------
 
@@ -235,13 +227,6 @@ class Retriever:
     def _discard_piece(self) -> None:
         if self._writer is not None:
             self._writer.discard()
-
-
-def _names(reply: Reply, listed: ListedMessage) -> bool:
-    try:
-        return parse_uidl_row(reply.text) == (listed.number, listed.unique_id)
-    except RemoteProtocolError:
-        return False
 
 
 def _close(burst: Sequence[Retrieval]) -> None:
