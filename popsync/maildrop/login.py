@@ -3,6 +3,7 @@
 from popsync.errors import AuthUnsupported, LocalProtocolError
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.refusals import Stage
+from popsync.maildrop.secrecy import base64_form, shown_forms
 from popsync.maildrop.settings import Pop3Settings
 from popsync.wire.pop3.capabilities import Capabilities
 from popsync.wire.pop3.commands import (
@@ -61,7 +62,8 @@ def _secrets(credentials: PlainCredentials) -> tuple[bytes, ...]:
         response = format_plain(credentials)
     except LocalProtocolError:
         response = b""
-    return (credentials.password.encode(), response)
+    user = base64_form(credentials.user)
+    return (*shown_forms(credentials.password), user, response.rstrip(b"="))
 
 
 class _Login:

@@ -299,7 +299,9 @@ async def test_a_secret_that_the_server_repeats_is_masked(echo: bytes, auth: str
     """Wherever it stands, in capitals, or cut off where evidence ends."""
     secret = "12345-Hunter"
     response = base64.b64encode(b"\0jane\0" + secret.encode())
-    for told in (secret.encode(), response):
+    alone = base64.b64encode(secret.encode())
+    user = base64.b64encode(b"jane")
+    for told in (secret.encode(), secret.swapcase().encode(), response, alone, user):
         stream = ReplayStream([OK, NO_CAPA, *([OK] * (auth == "user")), echo % told])
         settings = make_settings(password=password(secret), auth=auth)
         with pytest.raises(PopsyncError) as caught:

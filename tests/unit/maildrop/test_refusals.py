@@ -9,7 +9,7 @@ from popsync.errors import (
     ServerUnavailable,
 )
 from popsync.maildrop.refusals import Stage, refusal_kind
-from popsync.maildrop.secrecy import Secrecy
+from popsync.maildrop.secrecy import Secrecy, shown_forms
 from popsync.maildrop.strangers import name_stranger
 from popsync.wire.pop3.replies import parse_status
 
@@ -116,3 +116,13 @@ def test_secrets_are_masked_whole_and_cut_short() -> None:
     assert secrecy.mask(b"evidence: hunt") == b"evidence: ***"
     assert secrecy.mask(b"hu") == b"hu"
     assert b"hunter2" not in repr(secrecy).encode()
+
+
+def test_a_password_is_known_in_any_case_and_in_base64_with_and_without_padding() -> None:
+    """As AUTH LOGIN would carry it, and as servers fold it."""
+    secrecy = Secrecy()
+    secrecy.keep(*shown_forms("Öffne dich"))
+
+    for shown in ("öffne Dich", "ÖFFNE DICH", "Öffne dich", "w5ZmZm5lIGRpY2g=", "w5ZmZm5lIGRpY2g"):
+        assert secrecy.mask(shown.encode() + b"!").rstrip(b"=!") == b"***"
+    assert secrecy.mask(b"bad: W5zMzM w5Zm") == b"bad: W5zMzM ***"
