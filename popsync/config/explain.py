@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from popsync.config.model import DESTINATION_TYPES, AccountConfig
 from popsync.config.table import Table
-from popsync.config.vocabulary import fields_of, home_of, kind_of, near, quote, to_toml
+from popsync.config.vocabulary import TABLES, fields_of, home_of, kind_of, near, quote, to_toml
 
 _Sentence = Callable[[str, FieldInfo, ErrorDetails], str]
 
@@ -21,6 +21,7 @@ _FOREIGN_KEYS = {
     "keep": ("mode", 'write mode = "keep" or mode = "delete"'),
     "ssl": ("tls", 'write tls = "implicit", "starttls" or "none"'),
     "username": ("user", 'write user = "…"'),
+    "destination": ("deliver_to", 'write deliver_to = ["…"]'),
     "server": ("host", 'write host = "…"'),
     "interval": ("poll_every", 'write poll_every = "5m"'),
     "passwordeval": ("password", 'write password = { command = ["…"] }'),
@@ -52,6 +53,8 @@ def _explain_unknown(key: str, table: type[Table]) -> str:
     types = [quote(name) for name, other in DESTINATION_TYPES.items() if key in fields_of(other)]
     if types and table in DESTINATION_TYPES.values():
         return f"unknown key here; only destinations of type {' or '.join(types)} have it"
+    if key in TABLES:
+        return f"unknown key here; {TABLES[key]} is a table of its own"
     if home_of(key):
         return f"unknown key here; it belongs {home_of(key)}"
     meant = near(key, known)

@@ -1,5 +1,7 @@
 """One file of the configuration: read once, parsed, every key located."""
 
+import re
+import sys
 import tomllib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -89,10 +91,19 @@ def read_source(path: Path) -> Source:
         raise SourceRefused(syntax_problem(path, text, str(error))) from None
     except RecursionError:
         raise SourceRefused(Problem(path, "has lists or tables nested too deeply")) from None
-    except ValueError as error:  # a number or a date that Python cannot hold
-        raise SourceRefused(Problem(path, f"is not valid TOML: {error}")) from None
+    except ValueError:  # a number that Python cannot hold
+        raise SourceRefused(_long_number(path, text)) from None
     secrets = tuple(_find_secrets(text, places))
     return Source(path, text, tables, places, file, secrets)
+
+
+def _long_number(path: Path, text: str) -> Problem:
+    """Point at the first run of digits that is too long to be read."""
+    digits = re.search(f"[0-9_]{{{sys.get_int_max_str_digits()},}}", text)
+    start = digits.start() if digits else 0
+    line = text.count("\n", 0, start) + 1
+    column = start - text.rfind("\n", 0, start)
+    return syntax_problem(path, text, f"A number is too long (at line {line}, column {column})")
 
 
 def _decode(path: Path, octets: bytes) -> str:

@@ -40,6 +40,17 @@ KNOWN_KEYS = frozenset(_SECRET_KEYS).union(
 )
 
 
+TABLES: Mapping[str, str] = {
+    "account": "[account.NAME]",
+    "destination": "[destination.NAME]",
+    "defaults": "[defaults]",
+    "server": "[server]",
+    "limits": "[limits]",
+    "log": "[log]",
+}
+"""The headers that the file may have, by the first word of each."""
+
+
 def near(word: str, words: Iterable[str]) -> str:
     """Give the one of ``words`` that ``word`` may be meant for, or the empty string."""
     matches = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
@@ -47,7 +58,12 @@ def near(word: str, words: Iterable[str]) -> str:
 
 
 def home_of(key: str) -> str:
-    """Say where ``key`` belongs, or give the empty string when it belongs nowhere."""
+    """Say where ``key`` belongs, or give the empty string when it belongs nowhere.
+
+    What begins a table is no key.
+    """
+    if key in TABLES:
+        return ""
     homes = (home for home, tables in _TABLES.items() if any(key in fields_of(t) for t in tables))
     return next(homes, "")
 

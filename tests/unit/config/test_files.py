@@ -124,6 +124,13 @@ def test_extreme_values_are_no_traceback(tmp_path: Path, text: str) -> None:
     assert refusal(write(tmp_path, text)).startswith(str(tmp_path))
 
 
+def test_number_that_is_too_long_is_told_by_line(tmp_path: Path) -> None:
+    """In the user's words, not Python's."""
+    assert problems(tmp_path, "[account.x]\nport = " + "9" * 5000) == [
+        "2:8: TOML: a number is too long"
+    ]
+
+
 def test_included_accounts_and_destinations_count_as_written_here(tmp_path: Path) -> None:
     """Files come in the order of their names, after the main file; paths start from each."""
     write(tmp_path, WORK.replace('"s3cret"', '{ file = "pw" }'), name="accounts.d/b.toml")

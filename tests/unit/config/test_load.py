@@ -373,6 +373,8 @@ def test_table_of_the_wrong_shape_is_told_how_to_be_written(
         ("[account.x]\nusername = 'x'", 'unknown key; write user = "…"'),
         ("[account.x]\nstate_dir = 'x'", "at the top of the file, above the first [table]"),
         ("[limits]\nlevel = 'x'", "it belongs in [log]"),
+        ("[defaults]\ndestination = 'x'", 'unknown key; write deliver_to = ["…"]'),
+        ("[log]\naccount = 'x'", "unknown key here; [account.NAME] is a table of its own"),
         ("[defaults]\nhost = 1", 'host = "pop.gmx.net", not a whole number'),
         ("[defaults]\nuser = 1.5", "not a number with a fraction"),
         ("[defaults]\nuser = 2026-01-01", "not a date or a time"),
