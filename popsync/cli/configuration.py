@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import click
 
@@ -18,6 +19,18 @@ def load_invoked_config() -> Config:
     Raises ConfigError with every problem in it.
     """
     return load_config(find_config(invocation().config, os.environ))
+
+
+def load_checked_config(path: Path | None = None) -> Config:
+    """Load the same file, or the one at ``path``, and look at all that it relies on.
+
+    Raises ConfigError with every problem in it and around it.
+    """
+    from popsync.config.surroundings import find_missing  # noqa: PLC0415 - not for other commands
+
+    return load_config(
+        path or find_config(invocation().config, os.environ), os.environ, searches=[find_missing]
+    )
 
 
 def choose_accounts(config: Config, patterns: Sequence[str]) -> list[str]:

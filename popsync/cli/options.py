@@ -44,7 +44,7 @@ def global_options() -> list[click.Parameter]:
     return [
         click.Option(
             ["-c", "--config"],
-            type=click.Path(path_type=Path, dir_okay=False),
+            type=click.Path(path_type=Path, readable=False),
             metavar="FILE",
             expose_value=False,
             callback=_note_config,

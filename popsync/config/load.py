@@ -1,7 +1,7 @@
 """Reads the configuration: every error at once, else nothing but final values."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from popsync.config.drafts import Drafts, draft_all
@@ -16,10 +16,16 @@ from popsync.errors import ConfigError
 
 __all__ = ["find_config", "load_config"]
 
+Search = Callable[[Drafts, Mapping[str, str]], Iterable[Problem]]
+"""Finds further problems, given the environment."""
 
-def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+
+def load_config(
+    path: Path, environ: Mapping[str, str] = os.environ, *, searches: Iterable[Search] = ()
+) -> Config:
     """Read ``path`` and what it includes; ``environ`` says where state is kept by default.
 
+    searches: what else to look for, beside what the files themselves say.
     Raises ConfigError with all that is wrong, in the order of files and lines, each as
     ``file:line:column: key: what to do`` with the line at fault, never with a secret.
     """
@@ -31,6 +37,8 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     drafts = draft_all(gathered)
     problems = [*gathered.problems, *drafts.problems]
     problems += [*break_rules(drafts), *check_permissions(gathered)]
+    for search in searches:
+        problems += search(drafts, environ)
     if problems:
         raise ConfigError(*_tell(problems, main.path))
     return _settle(gathered, drafts, environ)

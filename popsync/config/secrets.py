@@ -55,7 +55,8 @@ class CredentialSecret:
     credential: str
 
 
-Secret = LiteralSecret | CommandSecret | FileSecret | EnvSecret | CredentialSecret
+KeptSecret = FileSecret | EnvSecret | CredentialSecret
+Secret = LiteralSecret | CommandSecret | KeptSecret
 
 
 async def read_secret(
@@ -69,18 +70,30 @@ async def read_secret(
 
     allow_group: a password file may be readable by its group. Raises SecretUnavailable.
     """
+    if isinstance(secret, LiteralSecret):
+        return secret.value
+    if isinstance(secret, CommandSecret):
+        return await _read_command(secret.command, command_timeout_s)
+    return await asyncio.to_thread(
+        read_kept_secret, secret, allow_group=allow_group, environ=environ
+    )
+
+
+def read_kept_secret(
+    secret: KeptSecret, *, allow_group: bool, environ: Mapping[str, str] = os.environ
+) -> str:
+    """Get a password that lies somewhere, without running anything. Blocks.
+
+    Otherwise as ``read_secret``.
+    """
     match secret:
-        case LiteralSecret(value):
-            return value
         case EnvSecret(name):
             return _check(_read_variable(name, environ), f"environment variable {name}")
-        case CommandSecret(command):
-            return await _read_command(command, command_timeout_s)
         case FileSecret(path):
-            return await asyncio.to_thread(_read_file, path, allow_group=allow_group)
+            return _read_file(path, allow_group=allow_group)
         case CredentialSecret(name):
             directory = _read_variable("CREDENTIALS_DIRECTORY", environ)
-            return await asyncio.to_thread(_read_credential, Path(directory, name))
+            return _read_credential(Path(directory, name))
 
 
 def _read_variable(name: str, environ: Mapping[str, str]) -> str:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.system.commands import MAILDIR, account, popsync, serving, write_config
 
 
@@ -26,6 +28,38 @@ def test_every_mistake_is_shown_at_once(tmp_path: Path) -> None:
     assert "did you mean" in done.stderr
     assert "account.bob.mode" in done.stderr
     assert done.stderr.count("popsync.toml:") >= 2
+
+
+def test_what_is_not_there_is_a_mistake_too(tmp_path: Path) -> None:
+    """Nothing that a poll would fail for passes as sound."""
+    text = MAILDIR + account("jane", 9, 'ca_file = "ca.pem"').replace('"none"', '"implicit"')
+    config = write_config(tmp_path / "popsync.toml", text)
+
+    done = popsync("check", "-c", config)
+
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "popsync.toml:11:1: account.jane.ca_file: " in done.stderr
+
+
+def test_a_configuration_without_accounts_is_sound_but_idle(tmp_path: Path) -> None:
+    """A warning says so, unless there is a server to run."""
+    config = write_config(tmp_path / "popsync.toml", MAILDIR)
+
+    done = popsync("check", "-c", config)
+
+    assert done.returncode == 0
+    assert done.stderr == f"popsync: warning: {config} has no account, nothing is fetched\n"
+
+
+@pytest.mark.parametrize("name", ["", "none.toml"])
+def test_a_named_file_that_is_none_is_a_mistake_of_the_configuration(
+    tmp_path: Path, name: str
+) -> None:
+    """A directory as well as a missing file."""
+    done = popsync("check", "-c", tmp_path / name)
+
+    assert done.returncode == 78
+    assert done.stderr.startswith(f"{tmp_path / name}: ")
 
 
 def test_no_configuration_at_all_says_where_it_looked() -> None:

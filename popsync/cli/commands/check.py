@@ -7,7 +7,7 @@ import click
 
 from popsync.agent.agent import CheckReport
 from popsync.agent.assembly import open_agent
-from popsync.cli.configuration import choose_accounts, load_invoked_config
+from popsync.cli.configuration import choose_accounts, load_checked_config
 from popsync.cli.exit_codes import ExitCode, choose_exit_code
 from popsync.cli.options import Command
 from popsync.cli.words import count, format_octets
@@ -20,17 +20,20 @@ from popsync.config.model import Config
 def command(accounts: Sequence[str], *, login: bool) -> int:
     """Find every mistake in the configuration.
 
-    All of them are shown at once, each with its line. With --login each ACCOUNT, or every enabled
+    All of them are shown at once, each with its line; so is what it relies on and is not there,
+    such as a file or a program. With --login each ACCOUNT, or every enabled
     one, is connected to and logged in to, and each destination is asked whether it takes mail;
     nothing is fetched and nothing changes.
     """
-    config = load_invoked_config()
+    config = load_checked_config()
     chosen = choose_accounts(config, accounts)
     return check_logins(config, chosen) if login else check_config(config)
 
 
 def check_config(config: Config) -> int:
-    """Say what a configuration without mistakes holds."""
+    """Say what a configuration without mistakes holds, and when that fetches nothing."""
+    if not config.accounts and not config.server.mailbox:
+        click.echo(f"popsync: warning: {config.path} has no account, nothing is fetched", err=True)
     accounts = count(len(config.accounts), "account")
     destinations = count(len(config.destinations), "destination")
     click.echo(f"OK: {accounts}, {destinations} in {config.path}")

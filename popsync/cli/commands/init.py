@@ -9,6 +9,7 @@ from typing import Any, get_args
 import click
 
 from popsync.cli.commands.check import check_config, check_logins
+from popsync.cli.configuration import load_checked_config
 from popsync.cli.exit_codes import ExitCode
 from popsync.cli.first_config import (
     Answers,
@@ -123,7 +124,7 @@ def write_new_file(path: Path, text: str) -> None:
 
 def offer_check(path: Path) -> int:
     """Ask whether to try the login now, and do; no answer is a no."""
-    config = load_config(path)
+    config = load_checked_config(path)
     try:
         wanted = click.confirm("Try the login now? It fetches nothing", default=True, err=True)
     except click.Abort:
