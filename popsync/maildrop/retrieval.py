@@ -130,14 +130,22 @@ class Retriever:
         allowed_s = deadlines.for_message(max(self._asked[0].octets, self._received_octets))
         left_s = allowed_s - self._waited_s
         if left_s <= 0:
-            raise DeadlineExceeded(
-                f"{self._conversation.peer}: message {self._asked[0].number} "
-                f"did not arrive within {allowed_s:g} s"
-            )
+            raise self._too_slow(allowed_s)
         clock = asyncio.get_running_loop().time
         began_at = clock()
-        await self._conversation.read_more(timeout_s=min(left_s, deadlines.gap_s))
+        try:
+            await self._conversation.read_more(timeout_s=min(left_s, deadlines.gap_s))
+        except DeadlineExceeded:
+            if deadlines.gap_s < left_s:
+                raise
+            raise self._too_slow(allowed_s) from None
         self._waited_s += clock() - began_at
+
+    def _too_slow(self, allowed_s: float) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"{self._conversation.peer}: message {self._asked[0].number} "
+            f"did not arrive within {allowed_s:g} s"
+        )
 
     def _gather(self) -> list[Retrieval]:
         """Give what is whole; an error that comes after it waits in ``_error``."""

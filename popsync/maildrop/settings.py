@@ -31,8 +31,11 @@ class Deadlines:
     """What the largest message, or listing, may take."""
 
     def for_message(self, octets: int) -> float:
-        """Give what a message of so many octets may take."""
-        return min(self.message_s + octets / self.min_octets_per_s, self.max_message_s)
+        """Give what a message, or listing, of so many octets may take.
+
+        What its octets add are whole seconds, since users read this.
+        """
+        return min(self.message_s + octets // self.min_octets_per_s, self.max_message_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 from collections.abc import Awaitable
 
-from popsync.errors import ConnectFailed
+from popsync.errors import ConnectFailed, DeadlineExceeded
 from popsync.net.connection import Connection
 from popsync.net.failures import connect_failure
 from popsync.net.stream import Stream
@@ -23,14 +23,17 @@ async def connect_tcp(host: str, port: int, *, tls: TlsOptions, timeout_s: float
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     connection = Connection(peer, client_handshake(tls, host))
     loop = asyncio.get_running_loop()
-    began_at = loop.time()
+    end = loop.time() + timeout_s
     next_after_s = None if _is_address(host) else _NEXT_ADDRESS_AFTER_S
     connecting = loop.create_connection(
         lambda: connection, host, port, happy_eyeballs_delay=next_after_s
     )
     await _establish(peer, connecting, timeout_s)
     if tls.mode == "implicit":
-        await _secure(connection, timeout_s - (loop.time() - began_at))
+        try:
+            await _secure(connection, end - loop.time())
+        except DeadlineExceeded:
+            raise DeadlineExceeded(f"{peer}: no TLS handshake within {timeout_s:g} s") from None
     return connection
 
 
