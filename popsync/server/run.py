@@ -1,14 +1,15 @@
 """Runs both halves of the bundled server in the caller's event loop."""
 
 import asyncio
+import os
 import ssl
 import stat
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from popsync.errors import ConfigError
+from popsync.errors import ConfigError, escape
 from popsync.server.gate import Doorkeeper, Gate, Inner
 from popsync.server.mailboxes import Mailboxes
 from popsync.server.mailstore import Mailstore
@@ -19,6 +20,10 @@ from popsync.server.smtp import REFUSAL as SMTP_REFUSAL
 from popsync.server.smtp import SmtpService
 
 BACKLOG = 256
+
+
+class ServerUnusable(OSError):
+    """The mailstore or an address cannot be had; the text says which, and why."""
 
 
 class Endpoints(NamedTuple):
@@ -33,7 +38,7 @@ async def running_server(settings: ServerSettings) -> AsyncIterator[Endpoints]:
     """Serve until the block is left; then cut every connection and see all work ended.
 
     A POP3 session that is cut deletes nothing; a message is stored whole or not at all. Raises
-    ConfigError; OSError when the mailstore or an address cannot be used.
+    ConfigError, ServerUnusable.
     """
     check_settings(settings)
     tls = _server_context(settings)
@@ -48,8 +53,9 @@ async def running_server(settings: ServerSettings) -> AsyncIterator[Endpoints]:
     )
     pop3 = Pop3Service(mailboxes=mailboxes, mailstore=mailstore, tls=tls)
     async with AsyncExitStack() as stack:
-        stack.enter_context(mailstore.exclusive())
-        await asyncio.to_thread(mailstore.prepare, mailboxes.names)
+        with _mailstore_explained(mailstore.root):
+            stack.enter_context(mailstore.exclusive())
+            await asyncio.to_thread(mailstore.prepare, mailboxes.names)
         yield Endpoints(
             smtp=await stack.enter_async_context(
                 _listening(settings.smtp_listen, smtp.make_protocol, SMTP_REFUSAL)
@@ -60,15 +66,21 @@ async def running_server(settings: ServerSettings) -> AsyncIterator[Endpoints]:
         )
 
 
+@contextmanager
+def _mailstore_explained(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except BlockingIOError as error:
+        raise ServerUnusable(f"another popsync serves the mailstore {root}") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ServerUnusable(f"the mailstore {root} cannot be used: {reason}") from error
+
+
 @asynccontextmanager
 async def _listening(listen: HostPort, serve: Inner, refusal: bytes) -> AsyncIterator[HostPort]:
     gate = Gate()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: Doorkeeper(gate, serve, refusal=refusal),
-        listen.host,
-        listen.port,
-        backlog=BACKLOG,
-    )
+    server = await _listen(listen, lambda: Doorkeeper(gate, serve, refusal=refusal))
     try:
         host, port = server.sockets[0].getsockname()[:2]
         yield HostPort(host, port)
@@ -76,6 +88,19 @@ async def _listening(listen: HostPort, serve: Inner, refusal: bytes) -> AsyncIte
         server.close()
         await gate.clear()
         await server.wait_closed()
+
+
+async def _listen(listen: HostPort, make: Callable[[], Doorkeeper]) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.create_server(make, listen.host, listen.port, backlog=BACKLOG)
+    except OSError as error:
+        address = f"[{listen.host}]" if ":" in listen.host else listen.host
+        # asyncio puts words of its own before the system's, and a name may not be found.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        where = f"{escape(address)}:{listen.port}"
+        raise ServerUnusable(f"cannot listen on {where}: {reason}") from error
 
 
 def _server_context(settings: ServerSettings) -> ssl.SSLContext | None:

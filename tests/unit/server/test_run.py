@@ -3,13 +3,14 @@
 import poplib
 import smtplib
 from asyncio import to_thread
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from popsync.errors import ConfigError
 from popsync.server import MailboxSettings, ServerSettings
-from popsync.server.run import running_server
+from popsync.server.run import ServerUnusable, running_server
 from popsync.server.settings import HostPort
 from tests.doubles.bundled_server import trusting
 from tests.doubles.line_client import line_client
@@ -71,9 +72,33 @@ async def test_a_connection_too_many_is_refused_in_the_protocol(
 async def test_a_second_server_on_the_same_mailstore_does_not_start(tmp_path: Path) -> None:
     """It would clear away what the first is writing."""
     async with running_server(settings(tmp_path)):
-        with pytest.raises(BlockingIOError):
+        with pytest.raises(
+            ServerUnusable, match=f"another popsync serves the mailstore {tmp_path}"
+        ):
             async with running_server(settings(tmp_path)):
                 pass
+
+
+async def test_an_address_in_use_is_named(tmp_path: Path) -> None:
+    """In the form that the configuration has it in."""
+    async with running_server(settings(tmp_path / "a")) as endpoints:
+        taken = replace(settings(tmp_path / "b"), smtp_listen=endpoints.smtp)
+        port = endpoints.smtp.port
+        with pytest.raises(
+            ServerUnusable, match=f"^cannot listen on 127.0.0.1:{port}: Address already in use$"
+        ):
+            async with running_server(taken):
+                pass
+
+
+async def test_a_mailstore_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """With the system's reason."""
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        ServerUnusable, match=r"the mailstore .*/file/mailstore cannot be used: Not a dir"
+    ):
+        async with running_server(settings(tmp_path / "file")):
+            pass
 
 
 async def test_a_certificate_secures_both_halves(tmp_path: Path) -> None:
