@@ -66,7 +66,7 @@ def run(args: Sequence[str]) -> int:
         click.echo("\n".join(error.problems), err=True)
         return ExitCode.CONFIG
     except (PopsyncError, OSError) as error:
-        click.echo(f"popsync: {error}", err=True)
+        click.echo(f"popsync: {_describe(error)}", err=True)
         return exit_code_for(error)
     except Exception:  # noqa: BLE001 - the outermost place: a bug must end with its own code
         traceback.print_exc()
@@ -87,6 +87,14 @@ def _tell_of_terminal(error: click.UsageError | click.Abort | OutputUnwritable) 
         return ExitCode.BROKEN_PIPE
     click.echo(f"popsync: {error}", err=True)
     return ExitCode.IO
+
+
+def _describe(error: PopsyncError | OSError) -> str:
+    """Give our own words as they are, the system's without its numbers."""
+    if isinstance(error, PopsyncError) or not error.strerror:
+        return str(error)
+    named = "" if error.filename is None else f"{error.filename}: "
+    return f"{named}{error.strerror}"
 
 
 def _color() -> bool | None:

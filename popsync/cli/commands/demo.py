@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import smtplib
 import sys
 import tempfile
 import time
@@ -25,6 +26,7 @@ from popsync.cli.words import count, format_octets
 from popsync.config.model import Config
 from popsync.poll.events import Observer, PollReport
 from popsync.server.run import running_server
+from popsync.server.settings import HostPort
 
 MAX_MESSAGES = 100_000
 
@@ -78,7 +80,7 @@ async def perform(root: Path, messages: int, *, quiet: bool) -> Outcome:
         if not quiet:
             click.echo(_describe_stage(sent))
         for mailbox, mail in sent.items():
-            await asyncio.to_thread(send_mail, endpoints.smtp, mailbox, mail)
+            await asyncio.to_thread(_send, endpoints.smtp, mailbox, mail, root)
         config = write_config(root, endpoints)
         with _watching(quiet=quiet) as observer:
             began = time.monotonic()
@@ -87,6 +89,14 @@ async def perform(root: Path, messages: int, *, quiet: bool) -> Outcome:
         second_round = await _poll(config, lambda _event: None)
         claims = await asyncio.to_thread(prove, root, endpoints.pop3, sent, second_round)
     return Outcome(first_round, seconds, claims)
+
+
+def _send(smtp: HostPort, mailbox: str, mail: Sequence[DemoMessage], root: Path) -> None:
+    try:
+        send_mail(smtp, mailbox, mail)
+    except smtplib.SMTPResponseException as error:
+        reason = error.smtp_error.decode() if isinstance(error.smtp_error, bytes) else error
+        raise OSError(f"the demonstration's mail cannot be kept in {root}: {reason}") from error
 
 
 async def _poll(config: Config, observer: Observer) -> Sequence[PollReport]:

@@ -130,6 +130,27 @@ def test_a_failure_from_outside_is_told_without_traceback(
     assert capsys.readouterr().err == "popsync: pop.example: login refused\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/a/b"), "/a/b: Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("cannot listen on 127.0.0.1:25"), "cannot listen on 127.0.0.1:25"),
+    ],
+)
+def test_a_system_error_is_told_without_its_number(
+    error: OSError,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the file that it is about."""
+    install_command(monkeypatch, raising(error))
+
+    assert run(["boom"]) == 74
+    assert capsys.readouterr().err == f"popsync: {said}\n"
+
+
 def test_a_bug_shows_its_traceback_and_exits_70(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
