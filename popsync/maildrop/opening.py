@@ -1,5 +1,7 @@
 """Begins a session: connect, greeting, CAPA, STLS, login."""
 
+import re
+
 from popsync.errors import DeadlineExceeded, RemoteProtocolError, StreamError, TlsRefused
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.login import log_in
@@ -10,7 +12,10 @@ from popsync.maildrop.strangers import name_stranger
 from popsync.net.connect import connect_tcp
 from popsync.net.stream import Stream
 from popsync.wire.pop3.capabilities import Capabilities, parse_capabilities
-from popsync.wire.pop3.client import ReplyKind, Rows
+from popsync.wire.pop3.client import ReplyKind
+from popsync.wire.pop3.replies import Reply
+
+_STATUS = re.compile(rb"(?:\+OK|-ERR)(?: |$)", re.IGNORECASE)
 
 
 async def connect_maildrop(settings: Pop3Settings, *, lock_step: bool) -> Pop3Maildrop:
@@ -72,7 +77,13 @@ async def _greet(conversation: Conversation, settings: Pop3Settings) -> None:
 async def _ask_capabilities(conversation: Conversation, settings: Pop3Settings) -> Capabilities:
     await conversation.send(b"CAPA\r\n", ReplyKind.CAPABILITIES)
     answer = await conversation.next_rows(timeout_s=settings.deadlines.reply_s)
-    return parse_capabilities(answer.rows) if isinstance(answer, Rows) else Capabilities()
+    if isinstance(answer, Reply):
+        return Capabilities()
+    if answer.rows and _STATUS.match(answer.rows[0]):
+        # The line before this one came unasked. Inside TLS it may be the reply to a command
+        # that somebody put before the handshake.
+        conversation.fail("a reply came before the one to CAPA", answer.rows[0])
+    return parse_capabilities(answer.rows)
 
 
 async def _secure(

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 import trustme
 
-from popsync.errors import PeerClosed, StreamError, TlsRefused
+from popsync.errors import PeerClosed, RemoteProtocolError, StreamError, TlsRefused
 from popsync.maildrop.opening import connect_maildrop, open_maildrop
 from popsync.net.replay import ReplayStream
 from popsync.net.tls import TlsMode, TlsOptions
@@ -147,6 +147,28 @@ async def test_a_handshake_that_hangs_exceeds_its_deadline(ca_file: str) -> None
     tls = TlsOptions(mode="starttls", ca_file=ca_file)
     error = await fail_to_secure(script, tls, deadlines=hasty(tls_s=0.05))
     assert "no TLS handshake within" in str(error)
+
+
+@pytest.mark.parametrize("late", [b"+OK\r\n", b"+ok injected\r\n"])
+async def test_a_reply_that_waits_inside_tls_is_not_taken_for_the_one_to_capa(
+    late: bytes, authority: trustme.CA, ca_file: str
+) -> None:
+    """Somebody put a command before the handshake, and the server answers it now."""
+
+    async def script(talk: Talk) -> None:
+        await talk.send(b"+OK\r\n")
+        await talk.exchange((b"CAPA", OFFERS_STLS), (b"STLS", b"+OK\r\n"))
+        await talk.start_tls(context_for(authority.issue_cert("127.0.0.1")))
+        await talk.expect(b"CAPA")
+        await talk.send(late + CAPA)
+        await talk.expect_close()
+
+    settings_tls = TlsOptions(mode="starttls", ca_file=ca_file)
+    async with ScriptedServer(script) as server:
+        settings = make_settings(server, tls=settings_tls)
+        with pytest.raises(RemoteProtocolError, match="a reply came before the one to CAPA"):
+            await connect_maildrop(settings, lock_step=False)
+    assert b"USER" not in server.talks[0].received
 
 
 # -- certificates ----------------------------------------------------------------------------
