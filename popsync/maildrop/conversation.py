@@ -125,14 +125,9 @@ class Conversation:
         """Give the next reply of one line."""
         return self._line(await self.next_event(timeout_s=timeout_s or self._deadlines.reply_s))
 
-    async def next_rows(self, *, timeout_s: float | None = None) -> Rows | Reply:
-        """Give the next listing, or the ``-ERR`` in its place.
-
-        timeout_s: for all of it; as long as the largest may take when there is none.
-        """
-        deadlines = self._deadlines
-        timeout_s = timeout_s or deadlines.max_message_s
-        event = await self.next_event(timeout_s=timeout_s, gap_s=deadlines.gap_s)
+    async def next_rows(self, *, timeout_s: float) -> Rows | Reply:
+        """Give the next listing, or the ``-ERR`` in its place, within ``timeout_s`` in all."""
+        event = await self.next_event(timeout_s=timeout_s, gap_s=self._deadlines.gap_s)
         return event if isinstance(event, Rows) else self._line(event)
 
     async def start_tls(self) -> None:

@@ -14,6 +14,9 @@ from popsync.wire.pop3.commands import format_numbered
 from popsync.wire.pop3.replies import Reply, Totals, parse_stat
 
 _DELETIONS_IN_FLIGHT = 1000
+_ROW_OCTETS = 80
+_ROWS_UNTOLD = 10_000
+"""How long a listing to allow for where STAT does not tell."""
 
 
 class Pop3Maildrop:
@@ -25,14 +28,19 @@ class Pop3Maildrop:
         self._conversation = conversation
         self._settings = settings
         self._pipelined = pipelined
+        self._deletion_refusal = ""
+
+    @property
+    def deletion_refusal(self) -> str:
+        """What the server said of the last DELE that it refused, fit to be shown; or empty."""
+        return self._deletion_refusal
 
     async def list(self) -> Listing:
         """Give STAT, LIST and UIDL as one listing; in one flight when pipelining.
 
         Raises UidlUnsupported, MaildropError, StreamError, RemoteProtocolError.
         """
-        stat, sizes, names = await self._ask_three()
-        totals = _totals(stat)
+        totals, sizes, names = await self._ask_three()
         list_rows = sizes.rows if isinstance(sizes, Rows) else None
         if isinstance(names, Rows):
             return combine(ListingAnswers(totals, list_rows, names.rows))
@@ -63,7 +71,7 @@ class Pop3Maildrop:
             flight = doomed[first : first + in_flight]
             commands = format_numbered("DELE", [listed.number for listed in flight])
             await self._conversation.send(commands, *[ReplyKind.LINE] * len(flight))
-            agreed += [m for m in flight if (await self._conversation.next_line()).ok]
+            agreed += [m for m in flight if await self._agrees()]
         return agreed
 
     async def quit(self) -> None:
@@ -85,17 +93,32 @@ class Pop3Maildrop:
         """Part without QUIT. Idempotent, also after ``quit``."""
         await self._conversation.close()
 
-    async def _ask_three(self) -> tuple[Reply, Rows | Reply, Rows | Reply]:
+    async def _agrees(self) -> bool:
+        reply = await self._conversation.next_line()
+        if not reply.ok:
+            self._deletion_refusal = self._conversation.words(reply)
+        return reply.ok
+
+    async def _ask_three(self) -> tuple[Totals | None, Rows | Reply, Rows | Reply]:
         say = self._conversation
         kinds = (ReplyKind.LINE, ReplyKind.LISTING, ReplyKind.LISTING)
         if self._pipelined:
             await say.send(b"STAT\r\nLIST\r\nUIDL\r\n", *kinds)
-            return await say.next_line(), await say.next_rows(), await say.next_rows()
-        stat = await say.ask(b"STAT\r\n")
+            totals = _totals(await say.next_line())
+            within_s = self._listing_s(totals)
+            sizes = await say.next_rows(timeout_s=within_s)
+            return totals, sizes, await say.next_rows(timeout_s=within_s)
+        totals = _totals(await say.ask(b"STAT\r\n"))
+        within_s = self._listing_s(totals)
         await say.send(b"LIST\r\n", ReplyKind.LISTING)
-        sizes = await say.next_rows()
+        sizes = await say.next_rows(timeout_s=within_s)
         await say.send(b"UIDL\r\n", ReplyKind.LISTING)
-        return stat, sizes, await say.next_rows()
+        return totals, sizes, await say.next_rows(timeout_s=within_s)
+
+    def _listing_s(self, totals: Totals | None) -> float:
+        """Give what LIST, or UIDL, may take: the rows that STAT announced have to come."""
+        rows = _ROWS_UNTOLD if totals is None else totals.messages
+        return self._settings.deadlines.for_message(rows * _ROW_OCTETS)
 
 
 def _totals(stat: Reply) -> Totals | None:

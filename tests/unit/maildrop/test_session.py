@@ -146,6 +146,30 @@ async def test_a_listing_that_drips_has_a_deadline_in_all(make_settings: MakeSet
     assert loop.time() - began_at < 5
 
 
+@pytest.mark.parametrize("lock_step", [True, False])
+@pytest.mark.parametrize(
+    ("stat", "within_s"),
+    [
+        (b"+OK 0 0\r\n", 60),
+        (b"+OK 3 60\r\n", 60),
+        (b"+OK 13 60\r\n", 61),
+        (b"+OK 128000 60\r\n", 3600),
+        (b"-ERR\r\n", 841),
+    ],
+)
+async def test_a_listing_has_the_time_that_its_announced_rows_may_take(
+    make_settings: MakeSettings, stat: bytes, within_s: int, *, lock_step: bool
+) -> None:
+    """Never more than the largest message; a quarter of an hour where nothing was announced."""
+    silent = DeadlineExceeded("replay:110: silent")
+    steps: list[bytes | Exception] = [stat, b"+OK\r\n1 10\r\n", silent]
+    maildrop, _ = await open_replay(
+        make_settings, steps, lock_step=lock_step, deadlines=Deadlines(gap_s=10_000)
+    )
+    with pytest.raises(DeadlineExceeded, match=f"no whole reply within {within_s} s"):
+        await maildrop.list()
+
+
 async def test_deletions_are_one_flight_and_refused_ones_are_not_given(
     make_settings: MakeSettings,
 ) -> None:
@@ -154,6 +178,27 @@ async def test_deletions_are_one_flight_and_refused_ones_are_not_given(
 
     assert await maildrop.delete(LISTED) == [LISTED[0], LISTED[2]]
     assert stream.writes == [b"DELE 1\r\nDELE 2\r\nDELE 3\r\n"]
+    assert maildrop.deletion_refusal == "no"
+
+
+@pytest.mark.parametrize(
+    ("replies", "words"),
+    [
+        ([b"+OK\r\n"] * 3, ""),
+        ([b"-ERR first\r\n", b"-ERR [SYS/TEMP] \x1b[2J\r\n", b"+OK\r\n"], "[SYS/TEMP] \\x1b[2J"),
+        ([b"+OK\r\n", b"+OK\r\n", b"-ERR\r\n"], "no reason given"),
+        ([b"-ERR hunter2 Secret\r\n", b"+OK\r\n", b"+OK\r\n"], "***"),
+    ],
+)
+async def test_the_words_of_the_last_refused_deletion_are_kept(
+    make_settings: MakeSettings, replies: Sequence[bytes], words: str
+) -> None:
+    """Fit to be shown, without secrets (P7)."""
+    maildrop, _ = await open_replay(make_settings, replies, lock_step=True)
+    assert maildrop.deletion_refusal == ""
+    await maildrop.delete(LISTED)
+
+    assert maildrop.deletion_refusal == words
 
 
 async def test_deletions_in_lock_step_wait_for_each_other(make_settings: MakeSettings) -> None:
