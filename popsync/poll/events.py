@@ -55,7 +55,7 @@ class NotDelivered:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """The server agreed to so many DELEs; they are believed once a later listing lacks them."""
+    """The server agreed to so many DELEs and to QUIT; a later listing tells whether it did so."""
 
     account: str
     count: int

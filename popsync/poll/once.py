@@ -186,14 +186,26 @@ async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> _
     doomed = _doomed(session)
     if session.unsettled:
         return _Purpose.DELETIONS if doomed and not ports.stopping() else _Purpose.NOTHING
-    agreed: Sequence[ListedMessage] = ()
-    if doomed:
-        await ports.ledger.note_deletions(account.id, [d.unique_id for d in doomed])
-        agreed = await maildrop.delete(doomed)
+    agreed = await _delete(maildrop, session, doomed) if doomed else ()
+    await _quit(maildrop, account, ports, doomed)
+    if agreed:
         tally.deleted += len(agreed)
         ports.observe(Deleted(account.name, len(agreed)))
-    await _quit(maildrop, account, ports, doomed)
     return _Purpose.NOTHING
+
+
+async def _delete(
+    maildrop: Maildrop, session: Session, doomed: Sequence[ListedMessage]
+) -> Sequence[ListedMessage]:
+    """Issue DELE for each, counted beforehand; give those that the server agreed to."""
+    account, ports = session.account, session.ports
+    unique_ids = tuple(dict.fromkeys(listed.unique_id for listed in doomed))
+    await ports.ledger.note_deletions(account.id, unique_ids)
+    agreed = await maildrop.delete(doomed)
+    if refused := len(doomed) - len(agreed):
+        text = f"the server refused to delete {refused} messages: {maildrop.deletion_refusal}"
+        ports.observe(Warned(account.name, text))
+    return agreed
 
 
 def _doomed(session: Session) -> list[ListedMessage]:

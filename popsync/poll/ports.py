@@ -52,6 +52,11 @@ class Maildrop(Protocol):
         """Issue DELE for each; give those that the server agreed to. Nothing is gone yet (P3)."""
         ...
 
+    @property
+    def deletion_refusal(self) -> str:
+        """The server's words to the last DELE that it refused, escaped; empty if it agreed."""
+        ...
+
     async def quit(self) -> None:
         """Ask the server to carry out the deletions, and part. Proves nothing (P3)."""
         ...

@@ -251,6 +251,11 @@ class RemoteSession:
         suspect = "shorter than LIST said" if stored.unique_id in faults.suspect else ""
         return RetrievedMessage(listed, content, suspect)
 
+    @property
+    def deletion_refusal(self) -> str:
+        """What the server says to a DELE that it refuses."""
+        return "no" if self._server.faults.not_deleted else ""
+
     async def delete(self, doomed: Sequence[ListedMessage]) -> Sequence[ListedMessage]:
         """Mark messages; the server may refuse some."""
         agreed = []

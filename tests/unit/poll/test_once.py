@@ -749,6 +749,22 @@ async def test_a_shared_unique_id_reused_by_one_of_two_is_a_new_message(
     assert desk.server.left == ([] if policy.deletes else [B, longer])
 
 
+async def test_shared_unique_ids_reused_after_a_deletion_lose_nothing(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """Two rows under one unique-id were deleted once each, not twice."""
+    desk.policy = DELETE
+    desk.server.add(A, B, unique_id=b"same")
+    await desk.poll_well()
+    desk.server.add(A.swapcase(), B.swapcase(), unique_id=b"same")
+
+    await desk.poll_well()
+    await desk.poll_well()
+
+    assert inbox.contents == [A, B, A.swapcase(), B.swapcase()]
+    assert desk.server.left == []
+
+
 async def test_a_few_messages_with_new_unique_ids_are_recognised(
     desk: Desk, inbox: TwoPhaseDestination
 ) -> None:
