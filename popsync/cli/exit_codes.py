@@ -28,9 +28,11 @@ class ExitCode(IntEnum):
     CONFIG = 78
     """The configuration cannot be used."""
     INTERRUPTED = 130
-    """Control-C, or the end of input, at a question."""
+    """Control-C, or the end of input, at a question; or a second SIGINT."""
     BROKEN_PIPE = 141
     """Whoever read our output went away; what a shell shows for SIGPIPE."""
+    TERMINATED = 143
+    """A second SIGTERM."""
 
 
 _MOST_TELLING_FIRST = (

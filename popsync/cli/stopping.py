@@ -21,16 +21,17 @@ _Result = TypeVar("_Result")
 class CutShort(Exception):
     """The work in hand was cancelled; nothing is lost by it (P4)."""
 
-    def __init__(self, *, asked_twice: bool) -> None:
-        """``asked_twice``: by a second signal, not because an orderly stop took too long."""
-        self.asked_twice = asked_twice
+    def __init__(self, *, insisted: signal.Signals | None = None) -> None:
+        """``insisted``: the second signal; None when an orderly stop took too long."""
+        self.insisted = insisted
         super().__init__("stopped in the middle; nothing is lost")
 
 
 def run_stoppable(work: Callable[["Stopping"], Awaitable[_Result]]) -> _Result:
     """Run ``work`` in an event loop of its own, watching for signals.
 
-    When it is cut short the command says so and ends: with success when it was asked once.
+    When it is cut short the command says so and ends: with success when it was asked once, else
+    as a shell shows the second signal, 128 and its number.
     """
 
     async def watched() -> _Result:
@@ -41,7 +42,7 @@ def run_stoppable(work: Callable[["Stopping"], Awaitable[_Result]]) -> _Result:
         return asyncio.run(watched())
     except CutShort as cut:
         click.echo(f"popsync: {cut}", err=True)
-        code = ExitCode.INTERRUPTED if cut.asked_twice else ExitCode.OK
+        code = 128 + cut.insisted if cut.insisted else ExitCode.OK
         raise click.exceptions.Exit(code) from None
 
 
@@ -66,19 +67,19 @@ class Stopping:
         """Return once a stop is asked for."""
         await self._asked.wait()
 
-    def ask(self) -> None:
+    def ask(self, by: signal.Signals = signal.SIGTERM) -> None:
         """Ask for an orderly stop; asked twice, stop at once."""
         if self._asked.is_set():
-            self._cut(asked_twice=True)
+            self._cut(CutShort(insisted=by))
             return
         self._asked.set()
         self._patience = self._loop.call_later(self._grace_s, self._lose_patience)
 
     def _lose_patience(self) -> None:
-        self._cut(asked_twice=False)
+        self._cut(CutShort())
 
-    def _cut(self, *, asked_twice: bool) -> None:
-        self.cut_short = CutShort(asked_twice=asked_twice)
+    def _cut(self, cut: CutShort) -> None:
+        self.cut_short = self.cut_short or cut
         if self._task is not None:
             self._task.cancel()
 
@@ -97,7 +98,7 @@ async def stopping_on_signals(*, grace_s: float = GRACE_S) -> AsyncIterator[Stop
     stopping = Stopping(grace_s=grace_s)
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
-        loop.add_signal_handler(number, stopping.ask)
+        loop.add_signal_handler(number, stopping.ask, number)
     try:
         yield stopping
     except asyncio.CancelledError:

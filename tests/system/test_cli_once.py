@@ -147,10 +147,12 @@ def test_the_first_signal_ends_a_round_properly(tmp_path: Path) -> None:
         assert first.stderr is not None
         first.stderr.readline()  # the first delivery
         first.send_signal(signal.SIGTERM)
-        first.communicate(timeout=40)
+        _, said = first.communicate(timeout=40)
         second = popsync("-c", config, "once")
 
     assert (first.returncode, second.returncode) == (0, 0)
+    assert "popsync: stopped early; what is left is fetched next time\n" in said
+    assert "stopped early" not in second.stderr
     subjects = {message.partition(b"Subject: ")[2].split()[0] for message in delivered(tmp_path)}
     assert len(delivered(tmp_path)) == len(subjects) == 60
 

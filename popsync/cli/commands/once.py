@@ -46,7 +46,9 @@ def command(accounts: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
 def poll_accounts(config: Config, names: Sequence[str], *, as_json: bool) -> int:
     """Poll, watched by a bar or by the log, and sum up what came of it."""
     with _watching(config, len(names)) as observer:
-        reports = run_stoppable(partial(_poll, config, names, observer))
+        reports, stopped = run_stoppable(partial(_poll, config, names, observer))
+    if stopped and invocation().verbosity >= 0:
+        click.echo("popsync: stopped early; what is left is fetched next time", err=True)
     _print_reports(reports, as_json=as_json)
     return exit_code_of_reports(reports)
 
@@ -64,9 +66,10 @@ def plan_accounts(config: Config, names: Sequence[str], *, as_json: bool) -> int
 
 async def _poll(
     config: Config, names: Sequence[str], observer: Observer, stopping: Stopping
-) -> Sequence[PollReport]:
+) -> tuple[Sequence[PollReport], bool]:
+    """Give what the polls came to, and whether they were asked to stop meanwhile."""
     async with open_agent(config, observe=observer, stopping=stopping) as agent:
-        return await agent.poll_round(names)
+        return await agent.poll_round(names), stopping()
 
 
 async def _plan(config: Config, names: Sequence[str]) -> Sequence[AccountPlan]:

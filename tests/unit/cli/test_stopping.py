@@ -42,7 +42,7 @@ async def test_the_second_signal_cuts_the_work_short() -> None:
     with pytest.raises(CutShort) as caught:
         await wait_after_two_signals()
 
-    assert caught.value.asked_twice
+    assert caught.value.insisted == signal.SIGINT
 
 
 async def test_a_stop_that_takes_too_long_is_cut_short() -> None:
@@ -50,7 +50,7 @@ async def test_a_stop_that_takes_too_long_is_cut_short() -> None:
     with pytest.raises(CutShort) as caught:
         await wait_after_one_signal()
 
-    assert not caught.value.asked_twice
+    assert caught.value.insisted is None
 
 
 async def test_work_that_ends_in_time_is_left_alone() -> None:
@@ -70,18 +70,22 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
             raise asyncio.CancelledError
 
 
-def test_a_command_that_is_cut_short_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    """A second signal ends it with 130, and one line in place of a traceback."""
+@pytest.mark.parametrize(("second", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_cut_short_says_so(
+    capsys: pytest.CaptureFixture[str], second: signal.Signals, code: int
+) -> None:
+    """A second signal ends it with the code that a shell shows, and one line, no traceback."""
 
     async def work(stopping: Stopping) -> None:
-        stopping.ask()
-        stopping.ask()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stopping.wait()
+        os.kill(os.getpid(), second)
         await asyncio.Event().wait()
 
     with pytest.raises(click.exceptions.Exit) as caught:
         run_stoppable(work)
 
-    assert caught.value.exit_code == 130
+    assert caught.value.exit_code == code
     assert capsys.readouterr().err == "popsync: stopped in the middle; nothing is lost\n"
 
 
