@@ -16,9 +16,14 @@ from popsync.poll.plan import PollPlan
 _HEADER = ("ACCOUNT", "LISTED", "RETRIEVE", "OCTETS", "DELETE", "SKIP", "WHY")
 
 
-def format_plans(plans: Sequence[AccountPlan], *, each_message: bool) -> Iterator[str]:
-    """Give a table with a line for each account and, when asked to, a line for each message."""
-    yield from format_table(_HEADER, [_plan_row(plan) for plan in plans])
+def format_plans(
+    plans: Sequence[AccountPlan], *, each_message: bool, width: int | None = None
+) -> Iterator[str]:
+    """Give a table with a line for each account and, when asked to, a line for each message.
+
+    width: that of the terminal, None for none.
+    """
+    yield from format_table(_HEADER, [_plan_row(plan) for plan in plans], width=width)
     if each_message:
         for plan in plans:
             yield from _format_messages(plan)

@@ -37,9 +37,11 @@ def join_status(
     return rows
 
 
-def format_status(rows: Sequence[AccountStatus], now: float) -> list[str]:
-    """Give a table, times relative to ``now``."""
-    return format_table(_HEADER, [_status_row(row, now) for row in rows])
+def format_status(
+    rows: Sequence[AccountStatus], now: float, *, width: int | None = None
+) -> list[str]:
+    """Give a table, times relative to ``now``, in lines of ``width`` characters at most."""
+    return format_table(_HEADER, [_status_row(row, now) for row in rows], width=width)
 
 
 def _status_row(row: AccountStatus, now: float) -> tuple[str | int, ...]:

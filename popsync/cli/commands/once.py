@@ -18,7 +18,7 @@ from popsync.cli.options import Command, invocation, json_option
 from popsync.cli.plan_text import format_plans, plans_document
 from popsync.cli.report_text import exit_code_of_reports, format_report, reports_document
 from popsync.cli.stopping import Stopping, run_stoppable
-from popsync.cli.terminal import print_json
+from popsync.cli.terminal import print_json, terminal_width
 from popsync.config.model import Config
 from popsync.poll.events import Event, Observer, PollReport
 
@@ -59,7 +59,8 @@ def plan_accounts(config: Config, names: Sequence[str], *, as_json: bool) -> int
     if as_json:
         print_json(plans_document(plans))
     else:
-        for line in format_plans(plans, each_message=invocation().verbosity > 0):
+        each_message = invocation().verbosity > 0
+        for line in format_plans(plans, each_message=each_message, width=terminal_width()):
             click.echo(line)
     return choose_exit_code(plan.error for plan in plans if plan.error is not None)
 

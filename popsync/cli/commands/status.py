@@ -7,7 +7,7 @@ import click
 from popsync.cli.configuration import load_invoked_config
 from popsync.cli.options import Command, json_option
 from popsync.cli.status_text import format_status, join_status, status_document
-from popsync.cli.terminal import print_json
+from popsync.cli.terminal import print_json, terminal_width
 from popsync.ledger.opening import read_ledger
 
 
@@ -26,5 +26,5 @@ def command(*, as_json: bool) -> None:
     if as_json:
         print_json(status_document(rows))
     else:
-        for line in format_status(rows, time.time()):
+        for line in format_status(rows, time.time(), width=terminal_width()):
             click.echo(line)

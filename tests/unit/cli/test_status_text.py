@@ -69,6 +69,22 @@ def test_a_failing_account_says_why_and_since_when() -> None:
     assert line.endswith("failing for 2 hours: login refused\\x07")
 
 
+def test_a_long_error_is_folded_between_words() -> None:
+    """Beside its row where there is room, else below it; no word is broken, none is lost."""
+    poll = PollSummary(NOW - 61, NOW - 60, error="pop.example:995: the login was refused, sorry")
+    report = reported("jane", last_poll=poll, error_since=NOW - 7200)
+    rows = join_status({"gmx": configured("jane")}, [report])
+    whole = format_status(rows, NOW)[1].split()
+
+    for width in (100, 80, 60):
+        _, *lines = format_status(rows, NOW, width=width)
+        assert max(map(len, lines)) <= width
+        assert " ".join(lines).split() == whole
+    assert format_status(rows, NOW, width=74)[2] == (
+        "    failing for 2 hours: pop.example:995: the login was refused, sorry"
+    )
+
+
 def test_disabled_renumbered_and_forgotten_accounts_are_marked() -> None:
     """What the configuration no longer holds comes last, by the ledger's name for it."""
     lines = states(
