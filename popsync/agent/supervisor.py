@@ -30,6 +30,9 @@ class Pollster(Protocol):
         ...
 
 
+Build = Callable[[Config], Awaitable[Pollster]]
+
+
 class Stop(Protocol):
     """The wish to end in order, which anybody may utter."""
 
@@ -66,7 +69,6 @@ class Supervisor:
 
     def __init__(
         self,
-        build: Callable[[Config], Awaitable[Pollster]],
         *,
         stop: Stop,
         observe: Callable[[AgentEvent], None],
@@ -74,12 +76,12 @@ class Supervisor:
         chance: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._build = build
         self._stop = stop
         self._observe = observe
         self._chance = chance
         self._clock = clock
         self._schedule = open_schedule(self.poll_due)
+        self._build: Build | None = None
         self._config: Config | None = None
         self._begun = asyncio.Event()
         self._watched: dict[str, _Watched] = {}
@@ -87,15 +89,16 @@ class Supervisor:
         self._due_again: dict[AccountId, str] = {}
         self._fatal: PopsyncError | None = None
 
-    async def run(self, config: Config) -> None:
+    async def run(self, config: Config, build: Build) -> None:
         """Poll until a stop is asked for, then wait for the polls under way.
 
+        build: gives what polls the accounts of a configuration, this one and later ones.
         When cancelled, cuts them as a crash would; nothing is lost (P4). Raises the error that
         made going on impossible, and what building the first agent raises.
         """
         try:
-            pollster = await self._build(config)
-            self._config = config
+            pollster = await build(config)
+            self._build, self._config = build, config
             self._begin(_enabled(config), pollster)
             self._begun.set()
             self._observe(Started(len(self._watched)))
@@ -118,7 +121,7 @@ class Supervisor:
         begun. One call at a time. When it raises, nothing has changed.
         """
         await self._begun.wait()
-        if self._config is None or self._stop():
+        if self._build is None or self._config is None or self._stop():
             return
         pollster = await self._build(config)
         changes = compare_configs(self._config, config)

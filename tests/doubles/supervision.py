@@ -117,7 +117,6 @@ class Watch:
         self.turn.set()
         self.schedules: list[NotingSchedule] = []
         self.supervisor = Supervisor(
-            self._build,
             stop=self.stop,
             observe=self.events.put_nowait,
             open_schedule=self._open_schedule,
@@ -146,7 +145,8 @@ class Watch:
         self.schedules.append(NotingSchedule(due))
         return self.schedules[-1]
 
-    async def _build(self, config: Config) -> Crew:
+    async def build(self, config: Config) -> Crew:
+        """Give the pollster of a configuration."""
         if self.refuses is not None:
             raise self.refuses
         return Crew(config, self.begun, self.turn)
@@ -156,7 +156,7 @@ class Watch:
 async def watching(config: Config) -> AsyncIterator[Watch]:
     """Let a supervisor run over ``config``; on leaving, it is cancelled if it still does."""
     watch = Watch()
-    watch.running = asyncio.create_task(watch.supervisor.run(config))
+    watch.running = asyncio.create_task(watch.supervisor.run(config, watch.build))
     await watch.next_event()
     try:
         yield watch

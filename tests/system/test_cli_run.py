@@ -1,8 +1,10 @@
 """``popsync run`` as a process, against the bundled server; polls are asked for by signal."""
 
+import queue
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,15 +32,19 @@ class Daemon:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.said: list[str] = []
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
 
     def wait_for(self, words: str) -> str:
-        """Give the next log line with these words; fail when the daemon ends without it."""
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self.said.append(line)
+        """Give the next log line with these words."""
+        while True:
+            try:
+                line = self._lines.get(timeout=TIMEOUT_S)
+            except queue.Empty:
+                raise AssertionError(f"never said {words!r}: {''.join(self.said)}") from None
             if words in line:
                 return line
-        raise AssertionError(f"never said {words!r}: {''.join(self.said)}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -47,9 +53,19 @@ class Daemon:
     def stop(self) -> int:
         """Ask for an orderly end and give the exit code."""
         self._process.terminate()
-        _, rest = self._process.communicate(timeout=TIMEOUT_S)
-        self.said += rest.splitlines(keepends=True)
-        return self._process.returncode
+        return self.end()
+
+    def end(self) -> int:
+        """Wait for the end, with all that is said until then, and give the exit code."""
+        code = self._process.wait(timeout=TIMEOUT_S)
+        self._reader.join(timeout=TIMEOUT_S)
+        return code
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.said.append(line)
+            self._lines.put(line)
 
 
 @contextmanager
@@ -63,7 +79,10 @@ def running(config: Path, *options: str) -> Iterator[Daemon]:
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=TIMEOUT_S)
+        daemon.end()
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
 
 
 def rewrite(config: Path, text: str) -> None:
@@ -190,6 +209,25 @@ def test_an_account_that_is_taken_out_is_polled_no_more(tmp_path: Path) -> None:
     assert subjects(tmp_path) == [b"2"]
 
 
+def test_a_poll_under_way_outlives_its_account(tmp_path: Path) -> None:
+    """The account is gone, and its last poll goes on to its end, whatever that is."""
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        port = slow.getsockname()[1]
+        text = MAILDIR + account("jane", port, SELDOM)
+        config = write_config(tmp_path / "popsync.toml", text)
+        with running(config) as daemon:
+            connection, _ = slow.accept()
+            with connection:
+                rewrite(config, MAILDIR)
+                daemon.wait_for("accounts_removed=jane")
+                connection.sendall(b"-ERR [SYS/TEMP] come back later\r\n")
+                ended = daemon.wait_for("poll ended early")
+            code = daemon.stop()
+
+    assert code == 0
+    assert "account=jane" in ended
+
+
 def test_trouble_is_said_once_and_its_end_too(tmp_path: Path) -> None:
     """A wrong password suspends at the third refusal; the corrected one is tried at once."""
     with serving(tmp_path, "jane", "bob") as served:
@@ -260,9 +298,9 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
             with connection:
                 daemon.signal(signal.SIGTERM)
                 daemon.signal(signal.SIGINT)
-                code = daemon.stop()
+                code = daemon.end()
 
-    assert code == 130
+    assert code in {128 + signal.SIGINT, 128 + signal.SIGTERM}  # which came second is open
     assert "nothing is lost" in daemon.said[-1]
 
 

@@ -36,13 +36,15 @@ def command() -> int:
 
 async def _run(config: Config, stopping: Stopping) -> None:
     log = DaemonLog()
-    async with open_assembly(config, observe=log, stopping=stopping) as assembly:
-        supervisor = Supervisor(assembly.build_agent, stop=stopping, observe=log)
-        reloading = Reloading(config, supervisor.apply, log)
-        on_signal = {signal.SIGHUP: reloading.ask, signal.SIGUSR1: supervisor.poll_all}
-        with _obeying(on_signal):
-            async with reloading.at_work():
-                await supervisor.run(config)
+    supervisor = Supervisor(stop=stopping, observe=log)
+    reloading = Reloading(config, supervisor.apply, log)
+    # From the beginning: until they are obeyed, these signals kill.
+    with _obeying({signal.SIGHUP: reloading.ask, signal.SIGUSR1: supervisor.poll_all}):
+        async with (
+            open_assembly(config, observe=log, stopping=stopping) as assembly,
+            reloading.at_work(),
+        ):
+            await supervisor.run(config, assembly.build_agent)
 
 
 @contextmanager

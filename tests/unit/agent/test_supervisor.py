@@ -275,7 +275,7 @@ async def test_a_reload_waits_for_the_beginning(jane: Config, both: Config) -> N
     watch = Watch()
     reload = asyncio.create_task(watch.supervisor.apply(both))
     await settle()
-    running = asyncio.create_task(watch.supervisor.run(jane))
+    running = asyncio.create_task(watch.supervisor.run(jane, watch.build))
     await reload
     watch.stop.ask()
     await running
