@@ -58,12 +58,7 @@ def near(word: str, words: Iterable[str]) -> str:
 
 
 def home_of(key: str) -> str:
-    """Say where ``key`` belongs, or give the empty string when it belongs nowhere.
-
-    What begins a table is no key.
-    """
-    if key in TABLES:
-        return ""
+    """Say where ``key`` belongs, or give the empty string when it belongs nowhere."""
     homes = (home for home, tables in _TABLES.items() if any(key in fields_of(t) for t in tables))
     return next(homes, "")
 

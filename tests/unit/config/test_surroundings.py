@@ -9,6 +9,7 @@ import pytest
 from popsync.config.load import load_config
 from popsync.config.surroundings import find_missing
 from popsync.errors import ConfigError
+from tests.servers.certificates import issue_certificate
 from tests.unit.config.files import GMX, INBOX, write
 
 ENVIRON = {"PATH": os.environ["PATH"], "STATE_DIRECTORY": "/tmp", "EMPTY": ""}  # noqa: S108 - as systemd may set it
@@ -32,6 +33,23 @@ def missing(
 def test_nothing_is_missing_from_a_sound_configuration(tmp_path: Path) -> None:
     """Directories that can be made need not be there."""
     assert missing(tmp_path, 'state_dir = "a/b/c"\n' + INBOX + GMX) == []
+
+
+def test_what_is_there_and_in_order_is_not_mentioned(tmp_path: Path) -> None:
+    """A password file, authorities, the server's certificate and key, a variable, a program."""
+    certificate = issue_certificate(tmp_path)
+    certificate.key_file.chmod(0o600)
+    write(tmp_path, "s3cret", name="pw")
+    server = (
+        f'[server]\ntls_cert = "{certificate.chain_file}"\ntls_key = "{certificate.key_file}"\n'
+    )
+    sources = ('{ file = "pw" }', '{ env = "PATH" }', '{ command = ["sh"] }')
+    accounts = [
+        GMX.replace("gmx", f"a{n}").replace('"s3cret"', source) for n, source in enumerate(sources)
+    ]
+    authorities = f'ca_file = "{certificate.ca_file}"\n'
+
+    assert missing(tmp_path, server + INBOX + "".join(accounts) + authorities) == []
 
 
 @pytest.mark.parametrize(
