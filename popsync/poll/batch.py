@@ -26,6 +26,7 @@ from popsync.poll.disposition import NEVER_TRIED
 from popsync.poll.events import Warned
 from popsync.poll.header import (
     close_header,
+    find_message_id,
     format_redelivery_mark,
     format_suspicion,
     parcel_name,
@@ -122,7 +123,7 @@ async def _consign(
     strangers = {
         key: same[0].content.octets
         for key, same in rows.items()
-        if key not in known and _may_be_renamed(key, session)
+        if key not in known and _may_be_renamed(key, same[0].content, session)
     }
     if strangers:
         known |= await recognise(
@@ -139,14 +140,17 @@ async def _consign(
     return tuple(consignments)
 
 
-def _may_be_renamed(key: MessageKey, session: Session) -> bool:
-    """Tell whether an unknown message may be a known one: now, or when it could not be had."""
+def _may_be_renamed(key: MessageKey, content: Content, session: Session) -> bool:
+    """Tell whether an unknown message may be a known one: now, or when it could not be had.
+
+    While not all messages are being matched, that takes a Message-ID: without one, two messages
+    may well have the same octets (P1).
+    """
+    if session.plan.renumbered:
+        return True
     generations = session.memory.messages.get(key.unique_id, ())
-    return (
-        session.plan.renumbered
-        or key.digest in session.vanished
-        or any(known.digest is None for known in generations)
-    )
+    may_be = key.digest in session.vanished or any(known.digest is None for known in generations)
+    return may_be and bool(find_message_id(read_head(content.chunks())))
 
 
 async def _known(keys: Collection[MessageKey], session: Session) -> dict[MessageKey, Statuses]:

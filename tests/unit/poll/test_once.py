@@ -769,7 +769,8 @@ async def test_a_few_messages_with_new_unique_ids_are_recognised(
     desk: Desk, inbox: TwoPhaseDestination
 ) -> None:
     """Too few for the guard: what vanished and came under another name is the same message."""
-    desk.server.add(A, B)
+    first, second = (b"Message-ID: <%d@x>\r\n" % number + A for number in (1, 2))
+    desk.server.add(first, second)
     await desk.poll_well()
     desk.server.renumber()
     desk.server.add(C)
@@ -777,7 +778,21 @@ async def test_a_few_messages_with_new_unique_ids_are_recognised(
     await desk.poll_well()
     await desk.poll_well()
 
-    assert inbox.contents == [A, B, C]
+    assert inbox.contents == [first, second, C]
+
+
+async def test_the_same_octets_without_a_message_id_are_another_message(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """One left and one came, and nothing says that they are the same (P1)."""
+    desk.server.add(A)
+    await desk.poll_well()
+    desk.server.messages.clear()
+    desk.server.add(A)
+
+    await desk.poll_well()
+
+    assert inbox.contents == [A, A]
 
 
 async def test_nothing_is_deleted_that_a_destination_of_today_never_got(
@@ -910,7 +925,7 @@ async def _at_once(burst: int) -> None:
 
 # -- renumbering -------------------------------------------------------------------------------
 
-MANY = [b"Subject: %d\r\n\r\n" % n for n in range(25)]
+MANY = [b"Message-ID: <%d@x>\r\n\r\n" % n for n in range(25)]
 
 
 async def test_a_renumbered_maildrop_brings_only_what_is_new(
