@@ -1,7 +1,9 @@
 """What holds for every test: hypothesis profiles, an environment of its own, real servers."""
 
+import itertools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,7 @@ settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
+STATES = itertools.count(1)
 USERS_OWN = (
     *("POPSYNC_CONFIG", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"),
     *("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"),
@@ -26,8 +29,14 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
-        patch.setenv("XDG_STATE_HOME", str(home / "state"))
         patch.setenv("TERM", "xterm-256color")
         for name in USERS_OWN:
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _own_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a ledger of its own where a configuration names none."""
+    state = Path(os.environ["HOME"], f"state-{next(STATES)}")
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))

@@ -171,6 +171,7 @@ def test_a_second_signal_ends_a_round_at_once(tmp_path: Path) -> None:
             _, said = first.communicate(timeout=20)
 
     assert second.returncode == 75
-    assert first.returncode == 130
+    # Which of two signals at once is seen second is open.
+    assert first.returncode in {128 + signal.SIGINT, 128 + signal.SIGTERM}
     assert "nothing is lost" in said
     assert "Traceback" not in said
