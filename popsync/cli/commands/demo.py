@@ -80,7 +80,7 @@ async def perform(root: Path, messages: int, *, quiet: bool) -> Outcome:
         if not quiet:
             click.echo(_describe_stage(sent))
         for mailbox, mail in sent.items():
-            await asyncio.to_thread(_send, endpoints.smtp, mailbox, mail, root)
+            await _send_all(endpoints.smtp, mailbox, mail, root)
         config = write_config(root, endpoints)
         with _watching(quiet=quiet) as observer:
             began = time.monotonic()
@@ -89,6 +89,16 @@ async def perform(root: Path, messages: int, *, quiet: bool) -> Outcome:
         second_round = await _poll(config, lambda _event: None)
         claims = await asyncio.to_thread(prove, root, endpoints.pop3, sent, second_round)
     return Outcome(first_round, seconds, claims)
+
+
+async def _send_all(smtp: HostPort, mailbox: str, mail: Sequence[DemoMessage], root: Path) -> None:
+    """Send in a thread; what befalls it once the demonstration was cut short is of no interest."""
+    sending = asyncio.ensure_future(asyncio.to_thread(_send, smtp, mailbox, mail, root))
+    try:
+        await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        sending.add_done_callback(lambda sent: sent.cancelled() or sent.exception())
+        raise
 
 
 def _send(smtp: HostPort, mailbox: str, mail: Sequence[DemoMessage], root: Path) -> None:
