@@ -105,7 +105,7 @@ class PollMachine(RuleBasedStateMachine):
     def arrive(self, count: int) -> None:
         """New mail comes."""
         for _ in range(count):
-            self.sent.append(b"Subject: %d\n\nbody\n" % len(self.sent))
+            self.sent.append(b"Message-ID: <%d@x>\n\nbody\n" % len(self.sent))
             self.desk.server.add(self.sent[-1])
 
     # What is drawn may not depend on what is there: that hangs on threads, and is not the same
