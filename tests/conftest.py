@@ -11,8 +11,11 @@ from hypothesis import settings
 pytest_plugins = ["tests.servers.dovecot", "tests.servers.postfix"]
 
 # A loaded machine is slow without being wrong, so no example has a deadline; pytest has one.
-settings.register_profile("dev", max_examples=25, deadline=None)
-settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
+# dev and ci try the same examples at every run, so that a failure belongs to a change; search is
+# for finding new ones.
+settings.register_profile("dev", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True)
+settings.register_profile("search", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 STATES = itertools.count(1)

@@ -117,7 +117,7 @@ class PollMachine(RuleBasedStateMachine):
         messages = self.desk.server.messages
         if not messages:
             return
-        self.sent.append(b"Subject: shared %d\n\n" % len(self.sent))
+        self.sent.append(b"Message-ID: shared %d\n\n" % len(self.sent))
         self.desk.server.add(self.sent[-1], unique_id=messages[choice % len(messages)].unique_id)
 
     @rule(seconds=st.sampled_from([60, 700, 4000]))
