@@ -147,11 +147,11 @@ def test_what_libraries_log_joins_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", stderr)
     set_up_logs(level="info", form="plain", verbosity=0)
 
-    logging.getLogger("some.library").info("chatter")
-    logging.getLogger("some.library").warning("odd %s", "thing")
+    logging.getLogger("some.package").info("chatter")
+    logging.getLogger("some.package").warning("odd %s", "thing")
 
     (line,) = stderr.getvalue().splitlines()
-    assert line.endswith("warning odd thing logger=some.library")
+    assert line.endswith("warning odd thing logger=some.package")
 
 
 def test_a_traceback_follows_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
