@@ -138,8 +138,8 @@ async def test_a_large_write_waits_until_the_peer_has_taken_it() -> None:
 
 async def arrival(stream: Stream, octets: int) -> None:
     """Return once so many octets wait to be read."""
-    while stream.unread < octets:
-        await asyncio.sleep(0)  # noqa: ASYNC110 - a stream tells nobody, it is asked
+    while stream.unread < octets:  # noqa: ASYNC110 - a stream tells nobody, it is asked
+        await asyncio.sleep(0)
 
 
 async def test_unread_octets_are_bounded_and_none_is_lost() -> None:
