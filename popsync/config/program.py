@@ -57,9 +57,13 @@ async def run_program(command: tuple[str, ...], *, max_octets: int, timeout_s: f
             process = await _start(command, theirs)
         finally:
             os.close(theirs)
-        transport, output = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: _Output(max_octets), pipe
-        )
+        try:
+            transport, output = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: _Output(max_octets), pipe
+            )
+        except BaseException:  # cancelled as early as this, it must not be left behind either
+            await _kill(process)
+            raise
         try:
             status = await _attend(process, output, timeout_s)
         finally:
