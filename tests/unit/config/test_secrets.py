@@ -2,6 +2,7 @@ import asyncio
 import os
 import select
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,30 @@ async def test_command_that_closes_its_output_is_waited_for() -> None:
     script = "import os; os.write(1, b'hunter2'); os.close(1); raise SystemExit(3)"
 
     assert "exit code 3" in await refusal(python(script))
+
+
+def is_running(argument: str) -> bool:
+    """Whether some process was started with ``argument``."""
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if argument.encode() in place.read_bytes().split(b"\0"):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("moments", range(12))
+async def test_command_that_is_cancelled_at_its_very_start_is_killed(moments: int) -> None:
+    """There is no moment at which nobody answers for it."""
+    mark = f"60.{os.getpid()}{moments:02}"
+    reading = asyncio.ensure_future(read_secret(CommandSecret(("sleep", mark))))
+    for _ in range(moments):
+        await asyncio.sleep(0)
+
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    assert not is_running(mark)
 
 
 async def test_cancelled_command_is_killed(tmp_path: Path) -> None:
