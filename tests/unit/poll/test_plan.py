@@ -491,3 +491,34 @@ def test_a_reused_unique_id_is_deleted_once_its_new_message_is_delivered() -> No
     remembered = memory(known(listed_octets=100), known(digest="b", listed_octets=200))
 
     assert names(plan(listing("a", octets=200), remembered, DELETE).delete) == ["a"]
+
+
+# -- a mode that was changed -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("delete_after_s", "deleted"), [(0, ["a"]), (60, ["a"]), (61, [])])
+def test_mail_that_was_kept_is_deleted_when_its_time_is_over(
+    delete_after_s: int, deleted: list[str]
+) -> None:
+    """From keep to delete: the time counts from the delivery, not from the change."""
+    kept = memory(known(settled_at=NOW - 60))
+    assert names(plan(listing("a"), kept, KEEP).delete) == []
+
+    made = plan(listing("a"), kept, Policy(deletes=True, delete_after_s=delete_after_s))
+
+    assert names(made.delete) == deleted
+
+
+def test_mail_that_was_only_adopted_stays_in_delete_mode() -> None:
+    """It was never delivered (P1)."""
+    made = plan(listing("a"), memory(known(state=MessageState.ADOPTED)), DELETE)
+
+    assert made.delete == made.retrieve == ()
+
+
+@pytest.mark.parametrize("deletions", [1, 2, 7])
+def test_no_deletion_is_repeated_in_keep_mode(deletions: int) -> None:
+    """From delete to keep: a DELE that had no effect is not issued again."""
+    made = plan(listing("a"), memory(known(deletions=deletions)), KEEP)
+
+    assert made.delete == ()
