@@ -284,6 +284,8 @@ class SeenMessage(NamedTuple):
     """(destination, recipient) pairs."""
     listed_octets: int = 0
     """What LIST claims; not the same as ``octets`` on servers that count in their own way."""
+    message_id: str = ""
+    """What its header says, escaped, so that a person can ask for it."""
 
 
 class DeliveryChange(NamedTuple):

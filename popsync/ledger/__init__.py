@@ -3,13 +3,14 @@
 from popsync.ledger.ledger import SqliteLedger, look_at_ledger, open_ledger
 from popsync.ledger.opening import read_ledger
 from popsync.ledger.reading import LedgerReader
-from popsync.ledger.reports import AccountReport, HeldDelivery
+from popsync.ledger.reports import AccountReport, HeldDelivery, StoredStanding
 
 __all__ = [
     "AccountReport",
     "HeldDelivery",
     "LedgerReader",
     "SqliteLedger",
+    "StoredStanding",
     "look_at_ledger",
     "open_ledger",
     "read_ledger",

@@ -21,7 +21,7 @@ from popsync.ledger.opening import (
     read_ledger,
 )
 from popsync.ledger.reading import LedgerReader
-from popsync.ledger.reports import AccountReport, HeldDelivery
+from popsync.ledger.reports import AccountReport, HeldDelivery, StoredStanding
 from popsync.ledger.writer import NoWriter, Work, Writer
 from popsync.model import (
     AccountId,
@@ -139,6 +139,22 @@ class SqliteLedger:
     async def note_poll(self, account: AccountId, summary: PollSummary) -> None:
         """Remember what a poll came to."""
         await self._write(lambda connection: polling.note_poll(connection, account, summary))
+
+    # -- for the daemon ----------------------------------------------------------------------
+
+    async def standings(self) -> Mapping[AccountId, StoredStanding]:
+        """Give how each known account stood with the daemon when it last said so."""
+        return await self._ask(LedgerReader.standings)
+
+    async def note_standing(self, account: AccountId, standing: str) -> None:
+        """Remember how the daemon goes about an account, in its own words."""
+        await self._write(lambda connection: polling.note_standing(connection, account, standing))
+
+    async def set_paused(self, account: AccountId, *, paused: bool) -> None:
+        """Remember whether the operator wants an account not to be polled."""
+        await self._write(
+            lambda connection: polling.set_paused(connection, account, paused=paused)
+        )
 
     async def staged_names(self) -> frozenset[str]:
         """Give the names of all files that open intents of any account speak of."""

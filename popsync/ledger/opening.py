@@ -6,7 +6,13 @@ from pathlib import Path
 
 from popsync.ledger.failures import damaged, translated
 from popsync.ledger.reading import LedgerReader
-from popsync.ledger.schema import create_schema, explain_foreign
+from popsync.ledger.schema import (
+    VERSION,
+    create_schema,
+    explain_foreign,
+    migrate_schema,
+    read_version,
+)
 from popsync.storage import DurableSteps
 
 LEDGER_NAME = "ledger.sqlite3"
@@ -20,13 +26,14 @@ _BUSY_TIMEOUT_S = 10.0
 
 
 def prepare_file(path: Path, steps: DurableSteps) -> None:
-    """Make an empty ledger if there is none, else look whether it is sound, changing nothing.
+    """Make an empty ledger if there is none; an older one that is sound becomes one of today.
 
-    Raises LedgerCorrupt, LedgerUnavailable.
+    Any other that is sound stays as it is. Raises LedgerCorrupt, LedgerUnavailable.
     """
     with translated(path):
         if path.exists():
             _check(path)
+            _migrate(path, steps)
         else:
             _create(path, steps)
 
@@ -59,8 +66,8 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 def read_ledger(state_dir: Path) -> LedgerReader:
     """Open the ledger for questions only, also while a daemon writes it.
 
-    A ledger that does not exist yet answers like an empty one. Raises LedgerCorrupt,
-    LedgerUnavailable.
+    A ledger that does not exist yet answers like an empty one, an older one through a copy in
+    memory. Raises LedgerCorrupt, LedgerUnavailable.
     """
     path = state_dir / LEDGER_NAME
     with translated(path):
@@ -72,10 +79,21 @@ def read_ledger(state_dir: Path) -> LedgerReader:
         connection = connect_reader(path)
         try:
             _refuse_foreign(path, connection)
+            if read_version(connection) < VERSION:
+                connection = _copy_of_today(connection)
         except BaseException:
             connection.close()
             raise
         return LedgerReader(path, connection)
+
+
+def _copy_of_today(older: sqlite3.Connection) -> sqlite3.Connection:
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    older.backup(copy)
+    older.close()
+    migrate_schema(copy)
+    copy.commit()
+    return copy
 
 
 def _create(path: Path, steps: DurableSteps) -> None:
@@ -90,6 +108,14 @@ def _create(path: Path, steps: DurableSteps) -> None:
     steps.sync_path(fresh)
     steps.rename(fresh, path)
     steps.sync_directory(path.parent)
+
+
+def _migrate(path: Path, steps: DurableSteps) -> None:
+    """Change the tables in one transaction: a crash leaves the older ledger or the new one."""
+    with closing(connect_writer(path)) as connection:
+        if read_version(connection) < VERSION:
+            migrate_schema(connection)
+            steps.commit(connection)
 
 
 def _check(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Writes what a poll found out about its account. Each function is part of one transaction."""
 
 import sqlite3
+import time
 from collections.abc import Iterable
 from dataclasses import asdict
 
@@ -36,7 +37,8 @@ UPDATE account
 SET began_at = :began_at, ended_at = :ended_at, listed = :listed, delivered = :delivered,
     octets = :octets, deleted = :deleted, held = :held, deferred = :deferred, error = :error,
     last_success_at = iif(:error = '', :ended_at, last_success_at),
-    error_since = iif(:error = '', NULL, coalesce(error_since, :ended_at))
+    error_since = iif(:error = '', NULL, coalesce(error_since, :ended_at)),
+    delivered_today = iif(day = :day, delivered_today, 0) + :delivered, day = :day
 WHERE id = :account
 """
 
@@ -72,4 +74,22 @@ def note_lock_step(connection: sqlite3.Connection, account: AccountId) -> None:
 def note_poll(connection: sqlite3.Connection, account: AccountId, summary: PollSummary) -> None:
     """Remember what a poll came to."""
     number = number_of_account(connection, account)
-    connection.execute(_NOTE_POLL, asdict(summary) | {"account": number})
+    day = format_day(summary.ended_at)
+    connection.execute(_NOTE_POLL, asdict(summary) | {"account": number, "day": day})
+
+
+def note_standing(connection: sqlite3.Connection, account: AccountId, standing: str) -> None:
+    """Remember how the daemon goes about an account."""
+    number = number_of_account(connection, account)
+    connection.execute("UPDATE account SET standing = ? WHERE id = ?", (standing, number))
+
+
+def set_paused(connection: sqlite3.Connection, account: AccountId, *, paused: bool) -> None:
+    """Remember whether the operator wants an account not to be polled."""
+    number = number_of_account(connection, account)
+    connection.execute("UPDATE account SET paused = ? WHERE id = ?", (paused, number))
+
+
+def format_day(moment: float) -> str:
+    """Give the local date of a moment as YYYY-MM-DD."""
+    return time.strftime("%Y-%m-%d", time.localtime(moment))

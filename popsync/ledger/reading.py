@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from popsync.ledger.failures import damaged, translated
-from popsync.ledger.reports import AccountReport, HeldDelivery
+from popsync.ledger.reports import AccountReport, HeldDelivery, StoredStanding
 from popsync.ledger.schema import read_token
 from popsync.model import (
     AccountId,
@@ -71,9 +71,11 @@ SELECT key, began_at, ended_at, listed, delivered, octets, deleted, held, deferr
         WHERE account = account.id AND state IN ('pending', 'held') AND state = 'pending'),
        (SELECT count(*) FROM message INDEXED BY message_open
         WHERE account = account.id AND state IN ('pending', 'held') AND state = 'held'),
-       polled_before, renumbering, lock_step
+       polled_before, renumbering, lock_step, paused, day, delivered_today, standing
 FROM account ORDER BY key
 """
+
+_STANDINGS = "SELECT key, standing, paused FROM account"
 
 # In the order of HeldDelivery's fields.
 _HELD = """
@@ -169,6 +171,14 @@ class LedgerReader:
         with self._snapshot() as connection:
             return tuple(_account_report(row) for row in connection.execute(_ACCOUNTS))
 
+    def standings(self) -> Mapping[AccountId, StoredStanding]:
+        """Give how each known account stood with the daemon when it last said so."""
+        with self._snapshot() as connection:
+            return {
+                AccountId(key): StoredStanding(standing, bool(paused))
+                for key, standing, paused in connection.execute(_STANDINGS)
+            }
+
     def held(self) -> Sequence[HeldDelivery]:
         """Give what was set aside, oldest first; several rows may share one message."""
         with self._snapshot() as connection:
@@ -248,5 +258,5 @@ def _intent(account: AccountId, row: tuple[Any, ...], recipients: tuple[str, ...
 def _account_report(row: tuple[Any, ...]) -> AccountReport:
     key, began_at, *_ = row
     summary = None if began_at is None else PollSummary(*row[1:10])
-    flags = map(bool, row[-3:])
-    return AccountReport._make((key, summary, *row[10:-3], *flags))
+    flags = map(bool, row[-7:-3])
+    return AccountReport._make((key, summary, *row[10:-7], *flags, *row[-3:]))

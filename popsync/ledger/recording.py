@@ -52,7 +52,8 @@ _FORGET = "DELETE FROM message WHERE id = ?"
 _FILL_UNRETRIEVED = """
 UPDATE message
 SET digest = :digest, octets = :octets, listed_octets = :listed_octets, copies = :copies,
-    suspect = :suspect, served = :served, state = 'pending', reason = '', oversize = 0,
+    suspect = :suspect, served = :served, message_id = :message_id, state = 'pending',
+    reason = '', oversize = 0,
     first_seen = iif(state = 'gone', :now, first_seen)
 WHERE id = :unretrieved
 """
@@ -65,10 +66,10 @@ _NEXT_GENERATION = """
 _ADD_MESSAGE = f"""
 INSERT INTO message
     (account, unique_id, generation, digest, octets, listed_octets, copies, suspect, served,
-     first_seen)
+     message_id, first_seen)
 VALUES
     (:account, :unique_id, {_NEXT_GENERATION}, :digest, :octets, :listed_octets, :copies,
-     :suspect, :served, :now)
+     :suspect, :served, :message_id, :now)
 """  # noqa: S608 - constants only
 
 _ADD_DELIVERY = """
@@ -241,6 +242,7 @@ def _add(
         "copies": seen.copies,
         "suspect": seen.suspect,
         "served": _served(connection, account, seen),
+        "message_id": seen.message_id,
         "unretrieved": unretrieved,
         "now": now,
     }

@@ -24,6 +24,20 @@ class AccountReport(NamedTuple):
     polled_before: bool
     renumbering: bool
     lock_step: bool
+    paused: bool
+    """The operator wants it not to be polled."""
+    day: str
+    """The local date that ``delivered_today`` counts for, YYYY-MM-DD; empty before any."""
+    delivered_today: int
+    standing: str
+    """How the daemon goes about it, in the daemon's own words; empty when it never said."""
+
+
+class StoredStanding(NamedTuple):
+    """What the daemon wants to know of an account when it is started again."""
+
+    standing: str
+    paused: bool
 
 
 class HeldDelivery(NamedTuple):

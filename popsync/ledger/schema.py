@@ -2,11 +2,13 @@
 
 import secrets
 import sqlite3
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 APPLICATION_ID = 0x706F7073
 """``pops``, so that ``file`` and a careless restore can tell a ledger from another database."""
 
-VERSION = 1
+VERSION = 2
 
 _TABLES = """
 CREATE TABLE meta (
@@ -32,7 +34,12 @@ CREATE TABLE account (
     last_success_at REAL,
     error_since REAL,
     total_delivered INTEGER NOT NULL DEFAULT 0,
-    total_octets INTEGER NOT NULL DEFAULT 0
+    total_octets INTEGER NOT NULL DEFAULT 0,
+    standing TEXT NOT NULL DEFAULT '',  -- how the daemon goes about it, in its own words
+    paused INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
+    day TEXT NOT NULL DEFAULT '',  -- the local date that delivered_today counts for
+    delivered_today INTEGER NOT NULL DEFAULT 0,
+    content_keys INTEGER NOT NULL DEFAULT 0 CHECK (content_keys IN (0, 1))
 ) STRICT;
 
 -- state, next_try and settled_at repeat what the deliveries say: a poll reads only this table.
@@ -57,6 +64,8 @@ CREATE TABLE message (
     next_try REAL,
     deletions INTEGER NOT NULL DEFAULT 0,
     served TEXT NOT NULL DEFAULT '[]',  -- names of destinations, as a JSON array
+    message_id TEXT NOT NULL DEFAULT '',  -- escaped
+    spooled INTEGER NOT NULL DEFAULT 0 CHECK (spooled IN (0, 1)),
     UNIQUE (account, unique_id, digest)
 ) STRICT;
 
@@ -85,6 +94,30 @@ CREATE INDEX delivery_intent ON delivery (message) WHERE state IN ('staged', 'do
 CREATE INDEX delivery_held ON delivery (message) WHERE state = 'held';
 """
 
+_MIGRATIONS: Mapping[int, Sequence[str]] = MappingProxyType(
+    {
+        1: (
+            "ALTER TABLE account ADD COLUMN standing TEXT NOT NULL DEFAULT ''",
+            (
+                "ALTER TABLE account ADD COLUMN paused INTEGER NOT NULL DEFAULT 0"
+                " CHECK (paused IN (0, 1))"
+            ),
+            "ALTER TABLE account ADD COLUMN day TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE account ADD COLUMN delivered_today INTEGER NOT NULL DEFAULT 0",
+            (
+                "ALTER TABLE account ADD COLUMN content_keys INTEGER NOT NULL DEFAULT 0"
+                " CHECK (content_keys IN (0, 1))"
+            ),
+            "ALTER TABLE message ADD COLUMN message_id TEXT NOT NULL DEFAULT ''",
+            (
+                "ALTER TABLE message ADD COLUMN spooled INTEGER NOT NULL DEFAULT 0"
+                " CHECK (spooled IN (0, 1))"
+            ),
+        ),
+    }
+)
+"""By version, what makes the next one of it."""
+
 
 def create_schema(connection: sqlite3.Connection) -> None:
     """Make an empty database a ledger with a token of its own; the caller ends the transaction."""
@@ -94,10 +127,25 @@ def create_schema(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
+def read_version(connection: sqlite3.Connection) -> int:
+    """Give the version that this ledger was last written by."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def migrate_schema(connection: sqlite3.Connection) -> None:
+    """Make an older ledger one of this version; the caller ends the transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    for version in range(read_version(connection), VERSION):
+        for statement in _MIGRATIONS[version]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
 def explain_foreign(connection: sqlite3.Connection) -> str:
     """Say why this database is no ledger that we can use; empty when it is one."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = read_version(connection)
     if application_id != APPLICATION_ID:
         return "is not a ledger of popsync"
     if version > VERSION:

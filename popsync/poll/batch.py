@@ -211,6 +211,7 @@ def _seen(consignment: Consignment, session: Session) -> SeenMessage:
         suspect=bool(consignment.suspect),
         deliveries=tuple((d.destination, d.recipient) for d in consignment.statuses),
         listed_octets=consignment.rows[0].listed.octets,
+        message_id=escape(find_message_id(read_head(consignment.content.chunks()))),
     )
 
 

@@ -36,6 +36,10 @@ def reported(user: str, **changes: Any) -> AccountReport:
         polled_before=True,
         renumbering=False,
         lock_step=False,
+        paused=False,
+        day="",
+        delivered_today=0,
+        standing="",
     )
     return report._replace(**changes)
 

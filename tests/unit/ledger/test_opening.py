@@ -10,6 +10,7 @@ import pytest
 
 from popsync.errors import LedgerCorrupt, LedgerLocked, LedgerUnavailable
 from popsync.ledger import SqliteLedger, look_at_ledger, open_ledger, opening, read_ledger
+from popsync.ledger.schema import migrate_schema
 from popsync.model import PollSummary
 from tests.doubles.retrieved import ACCOUNT, make_key, make_seen
 
@@ -107,7 +108,7 @@ async def test_an_operator_can_write_beside_the_daemon(
 @pytest.mark.parametrize(
     ("pragma", "words"),
     [
-        ("user_version = 99", r"newer popsync \(format 99, this one knows 1\)"),
+        ("user_version = 99", r"newer popsync \(format 99, this one knows 2\)"),
         ("application_id = 7", "not a ledger of popsync"),
     ],
 )
@@ -253,3 +254,74 @@ async def test_a_look_changes_nothing_on_disk(tmp_path: Path) -> None:
         await ledger.note_lock_step(ACCOUNT)
     await ledger.close()
     assert not state.exists()
+
+
+ADDED_SINCE = {
+    "account": ("standing", "paused", "day", "delivered_today", "content_keys"),
+    "message": ("message_id", "spooled"),
+}
+
+
+async def make_older_ledger(state_dir: Path) -> Path:
+    """Make a ledger of the first version that knows three messages."""
+    path = await make_ledger(state_dir, messages=3)
+    connection = sqlite3.connect(path, isolation_level=None)
+    for table, columns in ADDED_SINCE.items():
+        for column in columns:
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    return path
+
+
+def columns_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Give what SQLite says of every column of every table, in no order."""
+    connection = sqlite3.connect(path)
+    try:
+        return {
+            table: sorted(
+                connection.execute(f"PRAGMA table_info({table})"), key=lambda c: str(c[1])
+            )
+            for table in ("account", "message", "delivery", "meta")
+        }
+    finally:
+        connection.close()
+
+
+async def test_an_older_ledger_becomes_one_of_today(tmp_path: Path) -> None:
+    """It knows all that it knew, and has the tables that a new one has."""
+    older = await make_older_ledger(tmp_path / "older")
+    ledger = await open_ledger(tmp_path / "older")
+    messages = (await ledger.memory(ACCOUNT)).messages
+    await ledger.note_standing(ACCOUNT, "fine")
+    await ledger.close()
+    new = await make_ledger(tmp_path / "new")
+
+    assert len(messages) == 3
+    names = {table: [c[1:5] for c in columns] for table, columns in columns_of(older).items()}
+    assert names == {
+        table: [c[1:5] for c in columns] for table, columns in columns_of(new).items()
+    }
+
+
+async def test_an_older_ledger_is_read_without_changing_it(tmp_path: Path) -> None:
+    """``status`` may be newer than the daemon that runs."""
+    path = await make_older_ledger(tmp_path)
+    before = path.read_bytes()
+    with read_ledger(tmp_path) as reader:
+        assert [report.pending for report in reader.accounts()] == [3]
+    assert path.read_bytes() == before
+
+
+async def test_a_crash_while_the_tables_change_leaves_the_older_ledger(tmp_path: Path) -> None:
+    """The change is one transaction: the next start makes it again (P4)."""
+    path = await make_older_ledger(tmp_path)
+    before = columns_of(path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrate_schema(connection)
+    connection.close()  # without a commit
+
+    assert columns_of(path) == before
+    ledger = await open_ledger(tmp_path)
+    assert len((await ledger.memory(ACCOUNT)).messages) == 3
+    await ledger.close()

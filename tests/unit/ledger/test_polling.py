@@ -2,8 +2,8 @@
 
 import pytest
 
-from popsync.ledger import SqliteLedger
-from popsync.ledger.polling import TOMBSTONES_KEPT_S
+from popsync.ledger import SqliteLedger, StoredStanding
+from popsync.ledger.polling import TOMBSTONES_KEPT_S, format_day
 from popsync.model import DeliveryState, MessageState, PollSummary, UniqueId, UnretrievedMessage
 from tests.doubles.retrieved import ACCOUNT, make_key, make_seen
 from tests.unit.ledger.conftest import HandClock
@@ -147,3 +147,23 @@ async def test_the_last_poll_is_kept_and_errors_keep_their_beginning(ledger: Sql
     assert (failing.last_success_at, failing.error_since) == (2.0, 12.0)
     assert mended.last_poll == good
     assert (mended.last_success_at, mended.error_since) == (2.0, None)
+
+
+async def test_polls_of_one_day_add_up_to_what_came_today(ledger: SqliteLedger) -> None:
+    """The next day counts anew."""
+    for ended_at in (86400.0 * 10, 86400.0 * 10 + 1, 86400.0 * 12):
+        await ledger.note_poll(ACCOUNT, PollSummary(1.0, ended_at, delivered=2))
+        (report,) = await ledger.accounts()
+        counted = report.delivered_today
+        assert report.day == format_day(ended_at)
+        assert counted == (4 if ended_at == 86400.0 * 10 + 1 else 2)
+
+
+async def test_what_the_daemon_says_of_an_account_outlives_it(ledger: SqliteLedger) -> None:
+    """A restart must not forget a suspension, nor a pause."""
+    await ledger.note_standing(ACCOUNT, "suspended")
+    await ledger.set_paused(ACCOUNT, paused=True)
+
+    assert await ledger.standings() == {ACCOUNT: StoredStanding("suspended", paused=True)}
+    (report,) = await ledger.accounts()
+    assert (report.standing, report.paused) == ("suspended", True)
