@@ -1,0 +1,142 @@
+"""Odd servers by name, each with its mail, its oddity and what a fetcher has to make of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.odd_servers.server import CLOSE, SILENCE, Answer, Mail, Oddity, Turn, stuff
+
+
+def _mail(name: str, body: bytes = b"Hello.\r\n") -> Mail:
+    head = f"From: a@example.org\r\nMessage-ID: <{name}@example.org>\r\nSubject: {name}\r\n\r\n"
+    return Mail(f"uid-{name}".encode(), head.encode() + body)
+
+
+ONE, TWO, THREE = _mail("one"), _mail("two", b"Second.\r\n" * 40), _mail("three")
+MAIL = (ONE, TWO, THREE)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One odd server, polled ``polls`` times in delete mode.
+
+    stays: the messages of ``mail`` that must still be on the server at the end; None when that
+    says nothing. missing: those that cannot arrive.
+    """
+
+    oddity: Oddity
+    mail: tuple[Mail, ...] = MAIL
+    polls: int = 4
+    stays: tuple[Mail, ...] | None = ()
+    missing: tuple[Mail, ...] = ()
+
+
+def _say(verb: bytes, answer: bytes | Answer, *, until: int = 99) -> Oddity:
+    """Answer one verb, or one whole line, differently in the first ``until`` sessions."""
+
+    def oddity(turn: Turn) -> bytes | Answer | None:
+        fits = verb in (turn.verb, turn.line.upper()) and turn.session <= until
+        return answer if fits else None
+
+    return oddity
+
+
+def _rename(names: dict[bytes, bytes]) -> tuple[Mail, ...]:
+    return tuple(Mail(names.get(m.unique_id, m.unique_id), m.octets) for m in MAIL)
+
+
+def _blanks_before_unique_ids(turn: Turn) -> bytes | None:
+    return turn.usual.replace(b" uid", b" \t  uid") if turn.verb == b"UIDL" else None
+
+
+def _listing_backwards(turn: Turn) -> bytes | None:
+    if turn.line.upper() not in (b"LIST", b"UIDL"):
+        return None
+    first, *rows, dot, end = turn.usual.split(b"\r\n")
+    return b"\r\n".join([first, *reversed(rows), dot, end])
+
+
+def _zero(_octets: bytes) -> int:
+    return 0
+
+
+def _doubled(octets: bytes) -> int:
+    return 2 * len(octets)
+
+
+def _line_ends_counted_once(octets: bytes) -> int:
+    return len(octets.replace(b"\r\n", b"\n"))
+
+
+def _sizes(measure: Callable[[bytes], int]) -> Oddity:
+    def oddity(turn: Turn) -> bytes | None:
+        if turn.line.upper() != b"LIST":
+            return None
+        mail = enumerate(turn.server.mail, 1)
+        rows = [b"%d %d\r\n" % (number, measure(one.octets)) for number, one in mail]
+        return b"+OK\r\n" + b"".join(rows) + b".\r\n"
+
+    return oddity
+
+
+def _cut_in_the_second_body(turn: Turn) -> Answer | None:
+    if turn.line.upper() != b"RETR 2" or turn.session > 1:
+        return None
+    return Answer(turn.usual[: len(turn.usual) // 2], closes=True)
+
+
+def _unique_ids_change_once(turn: Turn) -> bytes | None:
+    return (
+        turn.usual.replace(b" uid", b" new") if turn.verb == b"UIDL" and turn.session > 1 else None
+    )
+
+
+def _refusal_inside_the_listing(turn: Turn) -> bytes | None:
+    if turn.line.upper() != b"UIDL" or turn.session > 1:
+        return None
+    return turn.usual.removesuffix(b".\r\n") + b"-ERR expunged\r\n.\r\n"
+
+
+_FORGED = _mail("forged", b"Before.\r\n.\r\n+OK\r\nSubject: forged\r\n\r\nEvil.\r\n")
+
+
+def _unstuffed(turn: Turn) -> bytes | None:
+    """Send the one message with its lone dot as it is, whatever its number is by now."""
+    forged = turn.usual == b"+OK\r\n" + stuff(_FORGED.octets) + b".\r\n"
+    return b"+OK\r\n" + _FORGED.octets + b".\r\n" if forged else None
+
+
+CASES: dict[str, Case] = {
+    "greeting-in-lower-case": Case(_say(b"", b"+ok\r\n")),
+    "greeting-busy-at-first": Case(_say(b"", b"-ERR busy\r\n", until=1)),
+    "capa-refused": Case(_say(b"CAPA", b"-ERR what?\r\n")),
+    "capa-in-lower-case": Case(_say(b"CAPA", b"+OK\r\nuser\r\nuidl \r\n x-odd\r\n.\r\n")),
+    "maildrop-locked-at-first": Case(_say(b"PASS", b"-ERR [IN-USE] locked\r\n", until=1)),
+    "closed-after-password-at-first": Case(_say(b"PASS", CLOSE, until=1)),
+    "stat-refused": Case(_say(b"STAT", b"-ERR no\r\n")),
+    "stat-says-none-at-first": Case(_say(b"STAT", b"+OK 0 0\r\n", until=1)),
+    "list-refused": Case(_say(b"LIST", b"-ERR no\r\n")),
+    "blanks-before-unique-ids": Case(_blanks_before_unique_ids),
+    "blanks-in-unique-ids": Case(
+        lambda _: None, _rename({b"uid-one": b"uid one ", b"uid-two": b'u/"2"'})
+    ),
+    "eight-bit-unique-ids": Case(lambda _: None, _rename({b"uid-two": b"\x80\x01\x7f\xff"})),
+    "long-unique-ids": Case(lambda _: None, _rename({b"uid-two": b"u" * 200})),
+    "same-unique-id-for-two": Case(lambda _: None, _rename({b"uid-two": b"uid-one"}), stays=None),
+    "unique-ids-change": Case(_unique_ids_change_once),
+    "listing-backwards": Case(_listing_backwards),
+    "refusal-inside-the-listing": Case(_refusal_inside_the_listing),
+    "sizes-zero": Case(_sizes(_zero), stays=None),
+    "sizes-doubled": Case(_sizes(_doubled), stays=None),
+    "sizes-count-line-feeds": Case(_sizes(_line_ends_counted_once), stays=None),
+    "one-message-refused": Case(
+        _say(b"RETR 2", b"-ERR cannot be rendered\r\n", until=1), stays=None
+    ),
+    "cut-inside-a-message": Case(_cut_in_the_second_body),
+    "dot-line-not-doubled": Case(
+        _unstuffed, (ONE, _FORGED, THREE), stays=None, missing=(_FORGED,)
+    ),
+    "deletion-refused": Case(_say(b"DELE", b"-ERR no\r\n"), stays=MAIL),
+    "quit-refused": Case(_say(b"QUIT", b"-ERR not deleted\r\n"), stays=MAIL),
+    "quit-closes": Case(_say(b"QUIT", CLOSE), stays=MAIL),
+    "quit-unanswered": Case(_say(b"QUIT", SILENCE), stays=MAIL, polls=2),
+}

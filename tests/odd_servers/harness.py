@@ -1,0 +1,112 @@
+"""Polls an odd server into a Maildir with everything real in between."""
+
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from popsync.destinations.maildir import MaildirDestination
+from popsync.ledger import open_ledger
+from popsync.maildrop.opening import connect_maildrop
+from popsync.maildrop.settings import Deadlines, Pop3Settings
+from popsync.model import AccountId
+from popsync.net.tls import TlsOptions
+from popsync.poll.events import Event, PollReport, Warned
+from popsync.poll.once import poll_once
+from popsync.poll.policy import Account, Policy, Route
+from popsync.poll.ports import Ports
+from popsync.storage import Scratch
+from tests.doubles.pop3_script import ScriptedServer
+from tests.odd_servers.server import OddServer
+
+_SUSPECT = re.compile(rb"\AX-Popsync-Suspect: .*\n")
+BETWEEN_POLLS_S = 7200.0
+QUICK = Deadlines(*[0.5] * 7)
+"""What an odd server keeps us waiting for is not worth more in a test."""
+
+
+async def _password() -> str:
+    return "hunter2-secret"
+
+
+@dataclass
+class Bench:
+    """One account of an odd server, delivered into the Maildir ``path``."""
+
+    path: Path
+    account: Account
+    ports: Ports
+    clock: list[float]
+    events: list[Event] = field(default_factory=list)
+
+    async def poll(self) -> PollReport:
+        """Poll once, two hours after the poll before."""
+        self.clock[0] += BETWEEN_POLLS_S
+        return await poll_once(self.account, self.ports)
+
+    @property
+    def arrived(self) -> Counter[bytes]:
+        """How often each message lies in the Maildir, whose lines end in LF.
+
+        The line that marks a message of doubtful size is not counted as part of it.
+        """
+        return Counter(_SUSPECT.sub(b"", octets) for octets in self._files)
+
+    @property
+    def suspects(self) -> list[bytes]:
+        """The messages that bear such a line."""
+        return [octets for octets in self._files if _SUSPECT.match(octets)]
+
+    @property
+    def _files(self) -> list[bytes]:
+        return [file.read_bytes() for file in (self.path / "new").glob("*")]
+
+    @property
+    def warnings(self) -> list[str]:
+        """The texts of all warnings so far."""
+        return [event.text for event in self.events if isinstance(event, Warned)]
+
+
+@asynccontextmanager
+async def open_bench(
+    server: OddServer, directory: Path, *, deletes: bool = True, deadlines: Deadlines = QUICK
+) -> AsyncIterator[Bench]:
+    """Serve ``server`` on a real socket and give a bench that polls it."""
+    state, maildir = directory / "state", directory / "maildir"
+    state.mkdir()
+    clock = [1_000_000.0]
+    events: list[Event] = []
+    ledger = await open_ledger(state, clock=lambda: clock[0])
+    try:
+        async with ScriptedServer(server.serve) as served:
+            settings = Pop3Settings(
+                "127.0.0.1",
+                served.port,
+                TlsOptions(mode="none"),
+                "jane",
+                _password,
+                Scratch(state),
+                deadlines=deadlines,
+            )
+            inbox = MaildirDestination("inbox", maildir, token=ledger.token, hostname="here")
+            ports = Ports(
+                open_maildrop=partial(connect_maildrop, settings),
+                destinations={"inbox": inbox},
+                ledger=ledger,
+                clock=lambda: clock[0],
+                observe=events.append,
+                stopping=lambda: False,
+            )
+            account = Account(
+                AccountId("jane@127.0.0.1"),
+                "work",
+                Policy(deletes=deletes, destinations=frozenset({"inbox"})),
+                (Route("inbox", ("",)),),
+                find_reverse_path=lambda _head: "",
+            )
+            yield Bench(maildir, account, ports, clock, events)
+    finally:
+        await ledger.close()
