@@ -13,6 +13,7 @@ from typing import NamedTuple
 from popsync.config.files import FileRefused, read_regular_file
 from popsync.config.source import MAX_FILE_OCTETS
 
+_ALL_BUT_OWNER = 0o077
 _MAX_LINKS = 40  # as many as Linux follows before it says ELOOP
 
 
@@ -33,7 +34,7 @@ class WatchedFiles:
     include: tuple[str, ...] = ()
 
     def fingerprint(self) -> bytes:
-        """Hash names and contents of all files that there are now. Blocks, never raises.
+        """Hash names, contents and permissions of all files there are now. Blocks, never raises.
 
         A file that cannot be read counts with the reason why. One that is missing does not count,
         so that its fingerprint stays the same when a reload has ceased to name it.
@@ -62,10 +63,11 @@ class WatchedFiles:
 
 def _hash_file(path: Path) -> bytes:
     try:
-        octets = read_regular_file(path, max_octets=MAX_FILE_OCTETS).octets
+        file = read_regular_file(path, max_octets=MAX_FILE_OCTETS)
     except FileRefused as refusal:
         return sha256(b"refused: " + str(refusal).encode()).digest()
-    return sha256(b"content: " + octets).digest()
+    trust = b"%o %d" % (file.permissions & _ALL_BUT_OWNER, file.owner)
+    return sha256(b"content: %b %b" % (trust, file.octets)).digest()
 
 
 def _places(pattern: str) -> Iterator[Path]:

@@ -18,6 +18,13 @@ NEEDS_RESTART = frozenset({"state_dir", "log"})
 """Settings that only a start reads."""
 
 
+def lines_about(error: Exception) -> tuple[str, ...]:
+    """Give a line for each thing that is wrong."""
+    if isinstance(error, ConfigError):
+        return tuple(problem.partition("\n")[0] for problem in error.problems)
+    return (str(error) or type(error).__name__,)
+
+
 class DaemonLog:
     """Writes the line that an event deserves, the same for hours of trouble only once.
 
@@ -39,11 +46,9 @@ class DaemonLog:
     def refuse_config(self, error: Exception) -> None:
         """Say why a changed configuration does not take effect, a line for each problem."""
         with suppress(OSError):
-            if isinstance(error, ConfigError):
-                for problem in error.problems:
-                    self._log.error(problem.partition("\n")[0])
-            elif isinstance(error, PopsyncError | OSError):
-                self._log.error(str(error))
+            if isinstance(error, PopsyncError | OSError):
+                for line in lines_about(error):
+                    self._log.error(line)
             else:
                 self._log.error("unexpected, a bug", exc_info=error)
             self._log.error("the configuration is refused, the one before stays in effect")

@@ -89,6 +89,17 @@ def test_file_that_gets_another_name_is_a_change(config: Path) -> None:
     assert watched.fingerprint() != before
 
 
+def test_what_others_may_do_with_a_file_counts(config: Path) -> None:
+    """A password may stand in it; what its owner may do changes nothing."""
+    watched = WatchedFiles((config,))
+    fingerprints = []
+    for mode in (0o600, 0o700, 0o604, 0o600):
+        config.chmod(mode)
+        fingerprints.append(watched.fingerprint())
+
+    assert fingerprints[0] == fingerprints[1] == fingerprints[3] != fingerprints[2]
+
+
 def test_every_directory_that_holds_a_link_is_watched(config: Path) -> None:
     """Links in the middle, relative, upwards and absolute; directories come without links."""
     top = config.parent.parent

@@ -8,6 +8,7 @@ import pytest
 from popsync.cli import reloading
 from popsync.cli.daemon_log import DaemonLog
 from popsync.cli.reloading import Reloading
+from popsync.config.diff import NameChanges
 from popsync.config.model import Config
 from popsync.errors import ConfigError, LedgerUnavailable
 from tests.unit.config.files import GMX, INBOX, load, write
@@ -108,6 +109,64 @@ async def test_an_edit_before_the_watch_began_is_found(tmp_path: Path, text: str
         wait.cancel()
 
     assert done == [text.startswith(INBOX), not text.startswith(INBOX)]
+
+
+async def test_refusal_is_kept_until_the_files_are_right(tmp_path: Path) -> None:
+    """Since when, and the lines of the log without what is quoted from the file."""
+    daemon, log = Daemon(), QueueingLog()
+    times = iter([7.0, 8.0])
+    config = load(tmp_path, INBOX)
+    following = Reloading(config, daemon.apply, log, clock=lambda: next(times))
+    write(tmp_path, INBOX + "[account.x]\nhots = 1\n")
+    for _ in range(2):
+        with pytest.raises(ConfigError):
+            await following.reload_now()
+    refused = following.refused
+    write(tmp_path, INBOX + GMX)
+    changes = await following.reload_now()
+
+    assert refused is not None
+    assert refused.since == 7.0
+    assert any(": account.x.hots: " in line for line in refused.problems)
+    assert not any("\n" in line for line in refused.problems)
+    assert following.refused is None
+    assert changes.accounts == NameChanges(frozenset({"gmx"}), frozenset(), frozenset())
+    assert log.refused.qsize() == 1
+
+
+async def test_what_only_a_refused_configuration_includes_is_tried_again(tmp_path: Path) -> None:
+    """Nobody watches it, so it is read now and then, and the same refusal is told once."""
+    daemon, log = Daemon(), QueueingLog()
+    with_more = 'include = ["elsewhere/more.toml"]\n' + INBOX
+    (tmp_path / "elsewhere").mkdir()
+    write(tmp_path, "hots = 1\n", name="elsewhere/more.toml")
+    config = load(tmp_path, INBOX)
+    async with Reloading(config, daemon.apply, log, retry_s=0.01).at_work():
+        write(tmp_path, with_more)
+        await log.refused.get()
+        write(tmp_path, GMX, name="elsewhere/more.toml")
+        applied = await daemon.applied.get()
+
+    assert list(applied.accounts) == ["gmx"]
+    assert log.refused.empty()
+
+
+async def test_another_refusal_is_told_and_the_same_one_only_when_asked(tmp_path: Path) -> None:
+    """Whoever asks wants an answer."""
+    daemon, log = Daemon(), QueueingLog()
+    following = Reloading(load(tmp_path, INBOX), daemon.apply, log)
+    told = []
+    for text in ("broken =", "broken =", "[broken"):
+        write(tmp_path, text)
+        with pytest.raises(ConfigError):
+            await following.reload_now()
+        told.append(log.refused.qsize())
+    following.ask()
+    with pytest.raises(ConfigError):
+        await following.reload_now()
+
+    assert told == [1, 1, 2]
+    assert log.refused.qsize() == 3
 
 
 async def test_without_a_watch_asking_still_works(
