@@ -18,38 +18,54 @@ from popsync.wire.pop3.replies import Reply
 _STATUS = re.compile(rb"(?:\+OK|-ERR)(?: |$)", re.IGNORECASE)
 
 
+class _CapaUnanswered(StreamError):
+    """The connection broke, or fell silent, over the first CAPA."""
+
+
 async def connect_maildrop(settings: Pop3Settings, *, lock_step: bool) -> Pop3Maildrop:
-    """Connect and log in.
+    """Connect and log in; once more without CAPA where the server answers it by silence.
 
     lock_step: one command at a time, whatever CAPA offers. Raises StreamError, ProtocolError,
     MaildropError, SecretUnavailable.
     """
-    stream = await connect_tcp(
+    stream = await _connect(settings)
+    try:
+        return await open_maildrop(stream, settings, lock_step=lock_step)
+    except _CapaUnanswered:
+        stream = await _connect(settings)
+    return await open_maildrop(stream, settings, lock_step=lock_step, asks_capa=False)
+
+
+async def _connect(settings: Pop3Settings) -> Stream:
+    return await connect_tcp(
         settings.host,
         settings.port,
         tls=settings.tls,
         timeout_s=settings.deadlines.connect_s,
     )
-    return await open_maildrop(stream, settings, lock_step=lock_step)
 
 
 async def open_maildrop(
-    stream: Stream, settings: Pop3Settings, *, lock_step: bool
+    stream: Stream, settings: Pop3Settings, *, lock_step: bool, asks_capa: bool = True
 ) -> Pop3Maildrop:
     """Log in over a connection that is there already; close it when that fails.
 
+    asks_capa: False is for servers that cannot bear CAPA, and not for STLS.
     Raises as ``connect_maildrop`` does.
     """
     conversation = Conversation(
         stream, deadlines=settings.deadlines, max_listed=settings.max_listed
     )
+    capabilities = Capabilities()
     try:
         await _greet(conversation, settings)
-        capabilities = await _ask_capabilities(conversation, settings)
+        if asks_capa:
+            capabilities = await _ask_first_capabilities(conversation, settings)
         if settings.tls.mode == "starttls":
             capabilities = await _secure(conversation, settings, capabilities)
         await log_in(conversation, settings, capabilities)
-        capabilities = await _ask_capabilities(conversation, settings)
+        if asks_capa:
+            capabilities = await _ask_capabilities(conversation, settings)
     except BaseException:
         await conversation.close()
         raise
@@ -72,6 +88,19 @@ async def _greet(conversation: Conversation, settings: Pop3Settings) -> None:
         raise
     if not reply.ok:
         raise conversation.refusal("the connection", reply, Stage.GREETING)
+
+
+async def _ask_first_capabilities(
+    conversation: Conversation, settings: Pop3Settings
+) -> Capabilities:
+    try:
+        return await _ask_capabilities(conversation, settings)
+    except StreamError as error:
+        # With STLS, the CAPA behind the handshake uncovers commands put before it, and whoever
+        # can put them there can break a connection as well: it is never left out (P7).
+        if settings.tls.mode == "starttls":
+            raise
+        raise _CapaUnanswered(str(error)) from error
 
 
 async def _ask_capabilities(conversation: Conversation, settings: Pop3Settings) -> Capabilities:

@@ -109,6 +109,8 @@ CASES: dict[str, Case] = {
     "greeting-in-lower-case": Case(_say(b"", b"+ok\r\n")),
     "greeting-busy-at-first": Case(_say(b"", b"-ERR busy\r\n", until=1)),
     "capa-refused": Case(_say(b"CAPA", b"-ERR what?\r\n")),
+    "capa-closes": Case(_say(b"CAPA", CLOSE)),
+    "capa-unanswered": Case(_say(b"CAPA", SILENCE)),
     "capa-in-lower-case": Case(_say(b"CAPA", b"+OK\r\nuser\r\nuidl \r\n x-odd\r\n.\r\n")),
     "maildrop-locked-at-first": Case(_say(b"PASS", b"-ERR [IN-USE] locked\r\n", until=1)),
     "closed-after-password-at-first": Case(_say(b"PASS", CLOSE, until=1)),

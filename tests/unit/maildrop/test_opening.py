@@ -226,18 +226,36 @@ async def test_an_endless_capa_is_cut_off() -> None:
     assert "more than 64 rows" in str(error)
 
 
-async def test_a_capa_that_hangs_exceeds_the_deadline_of_a_reply() -> None:
-    """It is no listing of a thousand messages."""
+async def test_a_capa_that_hangs_is_left_out_at_a_second_connection() -> None:
+    """The deadline of a reply decides: it is no listing of a thousand messages."""
 
     async def script(talk: Talk) -> None:
         await talk.send(b"+OK\r\n")
-        await talk.exchange((b"CAPA", b"+OK\r\nUSER\r\n"))
+        if len(server.talks) == 1:
+            await talk.exchange((b"CAPA", b"+OK\r\nUSER\r\n"))
+            await talk.expect_close()
+            return
+        await talk.exchange((b"USER jane", b"+OK\r\n"), (b"PASS " + PASSWORD.encode(), b"+OK\r\n"))
         await talk.expect_close()
 
     async with ScriptedServer(script) as server:
         settings = make_settings(server, deadlines=hasty(reply_s=HASTY_S))
-        with pytest.raises(DeadlineExceeded):
+        maildrop = await connect_maildrop(settings, lock_step=False)
+        await maildrop.drop()
+
+
+async def test_with_stls_a_capa_is_never_left_out() -> None:
+    """Whoever can cut the connection must not get rid of the check that CAPA is (P7)."""
+
+    async def script(talk: Talk) -> None:
+        await talk.send(b"+OK\r\n")
+        await talk.expect(b"CAPA")
+
+    async with ScriptedServer(script) as server:
+        settings = make_settings(server, tls=TlsOptions(mode="starttls"))
+        with pytest.raises(PeerClosed):
             await connect_maildrop(settings, lock_step=False)
+    assert len(server.talks) == 1
 
 
 async def test_a_server_that_closes_at_capa_is_gone() -> None:
