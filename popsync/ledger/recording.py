@@ -3,10 +3,10 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import cast
 
-from popsync.errors import LedgerError
-from popsync.ledger.states import check_transition
+from popsync.ledger.deliveries import Place, change_deliveries, new_places, refresh
 from popsync.model import (
     AccountId,
     DeliveryChange,
@@ -20,19 +20,27 @@ from popsync.model import (
 _ADD_ACCOUNT = "INSERT INTO account (key) VALUES (?) ON CONFLICT DO NOTHING"
 _ACCOUNT = "SELECT id FROM account WHERE key = ?"
 
-_SAME_UNIQUE_ID = "SELECT digest, id FROM message WHERE account = ? AND unique_id = ?"
+_SAME_UNIQUE_ID = """
+SELECT digest, id, generation FROM message WHERE account = ? AND unique_id = ?
+"""
 
 _SEE_AGAIN = """
 UPDATE message SET copies = ?, suspect = iif(?, min(suspect + 1, 2), 0), listed_octets = ?
 WHERE id = ?
 """
 
-_IS_UNSETTLED = "SELECT 1 FROM message WHERE id = ? AND settled_at IS NULL"
+_UNSETTLED = """
+SELECT id FROM message WHERE id IN (SELECT value FROM json_each(?)) AND settled_at IS NULL
+"""
 
 _COUNT_SETTLED = """
 UPDATE account
-SET total_delivered = total_delivered + 1, total_octets = total_octets + message.octets
-FROM message WHERE message.id = ? AND settled_at IS NOT NULL AND account.id = message.account
+SET total_delivered = total_delivered + settled.messages,
+    total_octets = total_octets + settled.octets
+FROM (SELECT account, count(*) AS messages, sum(octets) AS octets FROM message
+      WHERE id IN (SELECT value FROM json_each(?)) AND settled_at IS NOT NULL
+      GROUP BY account) AS settled
+WHERE account.id = settled.account
 """
 
 _SERVED_BEFORE = """
@@ -63,47 +71,17 @@ _NEXT_GENERATION = """
  WHERE account = :account AND unique_id = :unique_id)
 """
 
-_ADD_MESSAGE = f"""
+_ADD_MESSAGE = """
 INSERT INTO message
     (account, unique_id, generation, digest, octets, listed_octets, copies, suspect, served,
      message_id, first_seen)
 VALUES
-    (:account, :unique_id, {_NEXT_GENERATION}, :digest, :octets, :listed_octets, :copies,
+    (:account, :unique_id, :generation, :digest, :octets, :listed_octets, :copies,
      :suspect, :served, :message_id, :now)
-"""  # noqa: S608 - constants only
+"""
 
 _ADD_DELIVERY = """
 INSERT INTO delivery (message, destination, recipient, changed_at) VALUES (?, ?, ?, ?)
-"""
-
-_FIND_DELIVERY = """
-SELECT message.id, delivery.state
-FROM account JOIN message ON account = account.id JOIN delivery ON message = message.id
-WHERE key = ? AND unique_id = ? AND digest = ? AND destination = ? AND recipient = ?
-"""
-
-_CHANGE_DELIVERY = """
-UPDATE delivery
-SET state = ?, reply = ?, attempts = ?, next_try = ?, doubts = ?, staged_as = ?, changed_at = ?
-WHERE message = ? AND destination = ? AND recipient = ?
-"""
-
-# A pending delivery without next_try is due now. Without any delivery nothing is owed. What the
-# operator dropped stays dropped.
-_REFRESH = """
-UPDATE message
-SET gone_at = NULL, (state, next_try, settled_at) = (
-    SELECT
-        CASE WHEN total(state <> 'delivered') = 0 THEN 'settled'
-             WHEN total(state NOT IN ('delivered', 'held')) > 0 THEN 'pending'
-             ELSE 'held' END,
-        CASE WHEN total(state NOT IN ('delivered', 'held') AND next_try IS NULL) = 0
-             THEN min(next_try) FILTER (WHERE state <> 'delivered') END,
-        CASE WHEN total(state <> 'delivered') = 0
-             THEN coalesce(message.settled_at, :now) END
-    FROM delivery WHERE message = :id
-)
-WHERE id = :id AND state <> 'dropped'
 """
 
 _NOTE_UNRETRIEVED = f"""
@@ -158,23 +136,36 @@ def record(
         account: number_of_account(connection, account)
         for account in {message.message.account for message in seen}
     }
-    touched = {
-        _see(connection, accounts[message.message.account], message, now=now) for message in seen
-    }
-    changed = {_change(connection, change, now=now) for change in changes}
-    refresh(connection, touched - changed, now=now)
-    unsettled = _unsettled(connection, changed)
-    refresh(connection, changed, now=now)
+    places: dict[DeliveryKey, Place] = {}
+    touched, new = set(), set()
+    for message in seen:
+        number, is_new = _see(connection, accounts[message.message.account], message, now=now)
+        touched.add(number)
+        if is_new and message.deliveries:
+            new.add(number)
+            places |= new_places(message, number)
+    changed = change_deliveries(connection, changes, places, now=now)
+    # A new message is pending, due at once, and so it stays while all its deliveries are open.
+    as_written = new - {places[c.delivery].message for c in changes if not _is_open(c)}
+    refresh(connection, touched - changed - as_written, now=now)
+    unsettled = _unsettled(connection, changed - as_written)
+    refresh(connection, changed - as_written, now=now)
     _count_settled(connection, unsettled)
 
 
+def _is_open(change: DeliveryChange) -> bool:
+    is_intent = change.state in (DeliveryState.STAGED, DeliveryState.DOT_SENT)
+    return is_intent and change.next_try is None
+
+
 def _unsettled(connection: sqlite3.Connection, numbers: Iterable[int]) -> list[int]:
-    return [n for n in numbers if connection.execute(_IS_UNSETTLED, (n,)).fetchone()]
+    return [number for (number,) in connection.execute(_UNSETTLED, (json.dumps([*numbers]),))]
 
 
-def _count_settled(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
+def _count_settled(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
     """Add to the accounts' totals what has just become settled; a poll may never end."""
-    connection.executemany(_COUNT_SETTLED, [(number,) for number in numbers])
+    if numbers:
+        connection.execute(_COUNT_SETTLED, (json.dumps(numbers),))
 
 
 def note_unretrieved(
@@ -209,19 +200,24 @@ def drop_held(connection: sqlite3.Connection, number: int) -> bool:
     return connection.execute(_DROP, (number,)).rowcount > 0
 
 
-def _see(connection: sqlite3.Connection, account: int, seen: SeenMessage, *, now: float) -> int:
-    """Give the row number of a retrieved message, known or new."""
-    generations: dict[Digest | None, int] = dict(
-        connection.execute(_SAME_UNIQUE_ID, (account, seen.message.unique_id))
-    )
-    unretrieved = generations.pop(None, None)
-    known = generations.get(seen.message.digest)
+def _see(
+    connection: sqlite3.Connection, account: int, seen: SeenMessage, *, now: float
+) -> tuple[int, bool]:
+    """Give the row number of a retrieved message, and whether that row is a new one."""
+    rows = connection.execute(_SAME_UNIQUE_ID, (account, seen.message.unique_id)).fetchall()
+    numbers: dict[Digest | None, int] = {digest: number for digest, number, _ in rows}
+    unretrieved = numbers.pop(None, None)
+    known = numbers.get(seen.message.digest)
     if known is None:
-        return _add(connection, account, seen, unretrieved=unretrieved, now=now)
+        generation = max((row[2] for row in rows), default=0) + 1
+        number = _add(
+            connection, account, seen, unretrieved=unretrieved, generation=generation, now=now
+        )
+        return number, unretrieved is None
     if unretrieved is not None:
         connection.execute(_FORGET, (unretrieved,))
     connection.execute(_SEE_AGAIN, (seen.copies, seen.suspect, seen.listed_octets, known))
-    return known
+    return known, False
 
 
 def _add(
@@ -230,12 +226,14 @@ def _add(
     seen: SeenMessage,
     *,
     unretrieved: int | None,
+    generation: int,
     now: float,
 ) -> int:
     """Add a message, in the place of its row from before it was retrieved if there is one."""
     values = {
         "account": account,
         "unique_id": seen.message.unique_id,
+        "generation": generation,
         "digest": seen.message.digest,
         "octets": seen.octets,
         "listed_octets": seen.listed_octets,
@@ -246,7 +244,7 @@ def _add(
         "unretrieved": unretrieved,
         "now": now,
     }
-    if not seen.suspect:
+    if generation > 1 and not seen.suspect:
         connection.execute(_BURY_STUMPS, values)
     statement = _ADD_MESSAGE if unretrieved is None else _FILL_UNRETRIEVED
     added = connection.execute(statement, values).lastrowid
@@ -261,43 +259,11 @@ def _add(
 def _served(connection: sqlite3.Connection, account: int, seen: SeenMessage) -> str:
     """Name the destinations of a message; one that owes nothing was served under another name."""
     if seen.deliveries:
-        return json.dumps(sorted({destination for destination, _ in seen.deliveries}))
+        return _name_destinations(seen.deliveries)
     found = connection.execute(_SERVED_BEFORE, (account, seen.message.digest)).fetchone()
     return str(found[0]) if found else "[]"
 
 
-def _change(connection: sqlite3.Connection, change: DeliveryChange, *, now: float) -> int:
-    """Give the row number of the message whose delivery was changed."""
-    number, before = _find_delivery(connection, change.delivery)
-    state = check_transition(change.delivery, DeliveryState(before), change.state)
-    connection.execute(
-        _CHANGE_DELIVERY,
-        (
-            state.value,
-            change.reply,
-            change.attempts,
-            change.next_try,
-            change.doubts,
-            change.staged_as,
-            now,
-            number,
-            change.delivery.destination,
-            change.delivery.recipient,
-        ),
-    )
-    return number
-
-
-def _find_delivery(connection: sqlite3.Connection, delivery: DeliveryKey) -> tuple[int, str]:
-    message, destination, recipient = delivery
-    found = connection.execute(_FIND_DELIVERY, (*message, destination, recipient)).fetchone()
-    if found is None:
-        raise LedgerError(
-            f"message {message.unique_id!r} of {message.account} owes {destination} no delivery"
-        )
-    return int(found[0]), str(found[1])
-
-
-def refresh(connection: sqlite3.Connection, numbers: Iterable[int], *, now: float) -> None:
-    """Make messages say again what their deliveries say."""
-    connection.executemany(_REFRESH, [{"id": number, "now": now} for number in numbers])
+@lru_cache(maxsize=256)
+def _name_destinations(deliveries: tuple[tuple[str, str], ...]) -> str:
+    return json.dumps(sorted({destination for destination, _ in deliveries}))

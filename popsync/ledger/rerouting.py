@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from popsync.ledger.recording import refresh
+from popsync.ledger.deliveries import refresh
 from popsync.model import AccountId
 
 # What was staged or sent must first be settled by its own destination.
