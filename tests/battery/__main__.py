@@ -1,0 +1,36 @@
+"""``python -m tests.battery ITEM``: one item of the battery, at length; exit 1 when it fails."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests.battery.kill_loop import REPOSITORY, KillLoop, Mode
+
+
+def run_kill_loop(options: argparse.Namespace) -> bool:
+    """Kill in each mode asked for; print a line for each."""
+    fair = True
+    for mode in [Mode(name) for name in options.mode or [mode.value for mode in Mode]]:
+        loop = KillLoop(mode, options.kills, seed=options.seed, source=options.source)
+        result = loop.run()
+        print(result, flush=True)  # noqa: T201 - a command for the terminal
+        fair = fair and result.fair
+    return fair
+
+
+def main() -> int:
+    """Read the command line, run the item."""
+    parser = argparse.ArgumentParser(prog="python -m tests.battery")
+    items = parser.add_subparsers(required=True)
+    kill = items.add_parser("kill-loop", help="kill -9 at random times, on a real Dovecot")
+    kill.add_argument("--mode", action="append", choices=[mode.value for mode in Mode])
+    kill.add_argument("--kills", type=int, default=500)
+    kill.add_argument("--seed", type=int, default=1)
+    kill.add_argument("--source", type=Path, default=REPOSITORY, help="the tree to be judged")
+    kill.set_defaults(run=run_kill_loop)
+    options = parser.parse_args()
+    return 0 if options.run(options) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
