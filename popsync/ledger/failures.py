@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from popsync.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
+from popsync.ledger.marker import MARKER_NAME
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY_CODE = 0xFF
@@ -27,8 +28,9 @@ def translated(path: Path) -> Iterator[None]:
 def damaged(path: Path, finding: str) -> LedgerCorrupt:
     """Say that the ledger must be replaced by a person, and how."""
     return LedgerCorrupt(
-        f"the ledger {path} {finding}; it was left as it is. Put back a backup, or move it away"
-        " to begin anew: messages still on the servers are then delivered once more"
+        f"the ledger {path} {finding}; it was left as it is. Put back a backup, or move it and"
+        f" {MARKER_NAME} away to begin anew: messages still on the servers are then delivered"
+        " once more"
     )
 
 

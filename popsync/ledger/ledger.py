@@ -12,6 +12,7 @@ from popsync.errors import LedgerLocked
 from popsync.ledger import polling, recording, rerouting
 from popsync.ledger.failures import translated
 from popsync.ledger.lock import StateLock
+from popsync.ledger.marker import mark_directory
 from popsync.ledger.opening import (
     LEDGER_NAME,
     LOCK_NAME,
@@ -260,6 +261,7 @@ def _open(
         reader = LedgerReader(path, connect_reader(path))
         undo.callback(reader.close)
         token = reader.token()
+        mark_directory(path, token, steps)
         undo.pop_all()
     writer = Writer(path, first, reconnect=lambda: connect_writer(path), steps=steps)
     return SqliteLedger(reader, writer, lock, token=token, clock=clock)

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from popsync.ledger.failures import damaged, translated
+from popsync.ledger.marker import ledger_exists
 from popsync.ledger.reading import LedgerReader
 from popsync.ledger.schema import (
     VERSION,
@@ -26,12 +27,12 @@ _BUSY_TIMEOUT_S = 10.0
 
 
 def prepare_file(path: Path, steps: DurableSteps) -> None:
-    """Make an empty ledger if there is none; an older one that is sound becomes one of today.
+    """Make an empty ledger if there never was one; an older sound one becomes one of today.
 
     Any other that is sound stays as it is. Raises LedgerCorrupt, LedgerUnavailable.
     """
     with translated(path):
-        if path.exists():
+        if ledger_exists(path):
             _check(path)
             _migrate(path, steps)
         else:
@@ -71,7 +72,7 @@ def read_ledger(state_dir: Path) -> LedgerReader:
     """
     path = state_dir / LEDGER_NAME
     with translated(path):
-        if not path.exists():
+        if not ledger_exists(path):
             connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             create_schema(connection)
             connection.commit()

@@ -58,7 +58,13 @@ async def test_directory_and_files_are_their_owners_only(tmp_path: Path) -> None
         os.umask(before)
 
     assert mode(tmp_path / "a") == mode(tmp_path / "a" / "state") == 0o700
-    assert set(modes) == {"ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm", "lock"}
+    assert set(modes) == {
+        "ledger.sqlite3",
+        "ledger.sqlite3-wal",
+        "ledger.sqlite3-shm",
+        "ledger.token",
+        "lock",
+    }
     assert set(modes.values()) == {0o600}
 
 
@@ -146,7 +152,9 @@ async def test_a_damaged_file_is_refused_untouched(tmp_path: Path, damage: str) 
     path.write_bytes(octets)
 
     for _ in range(2):
-        with pytest.raises(LedgerCorrupt, match="Put back a backup, or move it away"):
+        with pytest.raises(
+            LedgerCorrupt, match=r"Put back a backup, or move it and ledger\.token away"
+        ):
             await open_ledger(tmp_path)
     assert contents(tmp_path)[path.name] == octets
 
