@@ -48,6 +48,13 @@ class ConfigError(PopsyncError):
         super().__init__("\n".join(problems))
 
 
+class UnknownAccount(PopsyncError):
+    """Somebody named an account that is not in the configuration, or not enabled."""
+
+    scope = Scope.PROCESS
+    temporary = False
+
+
 class SecretUnavailable(PopsyncError):
     """A password's command, file, variable or credential gave none."""
 
@@ -240,7 +247,7 @@ class LedgerLocked(LedgerError):
 
 
 class LedgerCorrupt(LedgerError):
-    """The ledger is damaged, or from a newer popsync; it is left exactly as it is."""
+    """The ledger is damaged, lost, or from a newer popsync; what is there is left as it is."""
 
     scope = Scope.PROCESS
     temporary = False

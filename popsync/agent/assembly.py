@@ -9,6 +9,7 @@ from functools import partial
 
 from popsync.agent.agent import Agent, AgentAccount
 from popsync.agent.limits import ConnectionLimits
+from popsync.agent.watched import StandingMemory
 from popsync.config import model as config_model
 from popsync.config.account import AccountConfig
 from popsync.config.model import Config
@@ -111,6 +112,11 @@ class Assembly:
         self._destinations: Mapping[str, Destination] = {}
         self._retired: list[Destination] = []
         self._limits: ConnectionLimits | None = None
+
+    @property
+    def memory(self) -> StandingMemory:
+        """What a supervisor remembers over a restart."""
+        return self._world.ledger
 
     async def build_agent(self, config: Config) -> Agent:
         """Give all accounts of ``config``, ready. Raises LedgerUnavailable, the first time."""

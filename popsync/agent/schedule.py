@@ -34,6 +34,13 @@ class Schedule(Protocol):
         """Have the account due no more; one that is not known is none already."""
         ...
 
+    def due_in_s(self, account: str) -> float | None:
+        """Give when the account is due next; less than zero when it should have been already.
+
+        None when it is not known.
+        """
+        ...
+
     def close(self) -> None:
         """Have nothing due any more."""
         ...
@@ -85,6 +92,11 @@ class ClockSchedule:
         """Have the account due no more."""
         if self._rhythms.pop(account, None) and self._scheduler.get_job(account):
             self._scheduler.remove_job(account)
+
+    def due_in_s(self, account: str) -> float | None:
+        """Give when the account is due next; None when it is not known."""
+        rhythm = self._rhythms.get(account)
+        return None if rhythm is None else rhythm.due_at - self._monotonic()
 
     def close(self) -> None:
         """Have nothing due any more; may be called again.

@@ -3,13 +3,16 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from popsync.agent.events import AgentEvent, Failed, Recovered, Reloaded, Started
+from popsync.agent.overview import AccountOverview
+from popsync.agent.polls import Polls, result_of
 from popsync.agent.schedule import ClockSchedule, Schedule
 from popsync.agent.standing import Standing, next_standing
+from popsync.agent.watched import Pollster, StandingMemory, Watched, choose
 from popsync.config.account import AccountConfig
 from popsync.config.diff import compare_configs
 from popsync.config.model import Config
@@ -20,14 +23,8 @@ from popsync.poll.events import PollReport
 
 HANDFUL = 10
 """So many accounts may begin at the same moment; more are spread over their interval."""
-
-
-class Pollster(Protocol):
-    """What polls accounts: an ``Agent``."""
-
-    async def poll(self, name: str, *, wanted: Callable[[], bool]) -> PollReport | None:
-        """Poll one account when its turn comes; None when it is not ``wanted`` any more then."""
-        ...
+MAX_LATE_S = 60.0
+"""An account that is later than this, and not for want of a place, is not going to be polled."""
 
 
 Build = Callable[[Config], Awaitable[Pollster]]
@@ -47,17 +44,6 @@ class Stop(Protocol):
     async def wait(self) -> None:
         """Return once it was."""
         ...
-
-
-@dataclass(eq=False, slots=True)
-class _Watched:
-    """One enabled account under one configuration."""
-
-    name: str
-    id: AccountId
-    poll_every_s: float
-    pollster: Pollster
-    standing: Standing
 
 
 class Supervisor:
@@ -82,35 +68,37 @@ class Supervisor:
         self._clock = clock
         self._schedule = open_schedule(self.poll_due)
         self._build: Build | None = None
+        self._memory: StandingMemory  # as soon as there are accounts
         self._config: Config | None = None
         self._begun = asyncio.Event()
-        self._watched: dict[str, _Watched] = {}
-        self._polls: dict[AccountId, asyncio.Task[None]] = {}
-        self._due_again: dict[AccountId, str] = {}
+        self._watched: dict[str, Watched] = {}
+        self._paused: set[AccountId] = set()
+        self._polls = Polls()
         self._fatal: PopsyncError | None = None
 
-    async def run(self, config: Config, build: Build) -> None:
+    async def run(self, config: Config, build: Build, memory: StandingMemory) -> None:
         """Poll until a stop is asked for, then wait for the polls under way.
 
         build: gives what polls the accounts of a configuration, this one and later ones.
         When cancelled, cuts them as a crash would; nothing is lost (P4). Raises the error that
-        made going on impossible, and what building the first agent raises.
+        made going on impossible, what building the first agent raises, and LedgerError.
         """
         try:
             pollster = await build(config)
-            self._build, self._config = build, config
+            stored = await memory.standings()
+            self._paused = {account for account, standing in stored.items() if standing.paused}
+            self._build, self._memory, self._config = build, memory, config
             self._begin(_enabled(config), pollster)
             self._begun.set()
             self._observe(Started(len(self._watched)))
             await self._stop.wait()
             self._schedule.close()
-            await self._wait_for_polls()
+            await self._polls.wait()
         finally:
             self._schedule.close()
             self._watched.clear()
-            for poll in self._polls.values():
-                poll.cancel()
-            await self._wait_for_polls()
+            self._polls.cancel()
+            await self._polls.wait()
         if self._fatal is not None:
             raise self._fatal
 
@@ -135,22 +123,79 @@ class Supervisor:
         self._begin(wanted, pollster, at_once=suspended)
         self._observe(Reloaded(changes))
 
+    # -- what the operator asks for ----------------------------------------------------------
+
+    def overview(self) -> Sequence[AccountOverview]:
+        """Give what each enabled account is about, in the order of the configuration."""
+        return [
+            watched.overview(self._next_poll_at(name), paused=watched.id in self._paused)
+            for name, watched in self._watched.items()
+        ]
+
+    def is_moving(self) -> bool:
+        """Say whether every account that is due is indeed polled, or waits for its place."""
+        return all(
+            (self._schedule.due_in_s(watched.name) or 0.0) > -MAX_LATE_S
+            for watched in self._watched.values()
+        )
+
     def poll_all(self) -> None:
-        """Poll every account now, suspended ones too; the schedule stays as it is."""
-        for name in self._watched:
-            self.poll_due(name)
+        """Poll every account now, suspended and paused ones too; the schedule stays as it is."""
+        for watched in self._watched.values():
+            self._ask(watched)
+
+    async def poll_now(self, names: Sequence[str] = ()) -> Mapping[str, PollReport | None]:
+        """Poll accounts now, suspended and paused ones too, and give their reports.
+
+        None in place of a report: the account was removed or the end came before it could begin.
+        No names are all accounts. Raises UnknownAccount.
+        """
+        polls = {watched.name: self._ask(watched) for watched in choose(self._watched, names)}
+        if polls:
+            await asyncio.wait(polls.values())  # whoever does not wait any more cuts no poll
+        return {name: result_of(poll) for name, poll in polls.items()}
+
+    async def pause(self, names: Sequence[str] = ()) -> None:
+        """Poll accounts no more until they are resumed; a poll under way goes on to its end.
+
+        No names are all accounts. It outlives the daemon. Raises UnknownAccount, LedgerError.
+        """
+        for watched in choose(self._watched, names):
+            await self._pause(watched)
+
+    async def resume(self, names: Sequence[str] = ()) -> None:
+        """Poll accounts at once and then as scheduled, paused and suspended ones; no others.
+
+        No names are all accounts. Raises UnknownAccount, LedgerError.
+        """
+        for watched in choose(self._watched, names):
+            if watched.id in self._paused or watched.standing.suspended:
+                await self._resume(watched)
 
     def poll_due(self, name: str) -> None:
         """Begin to poll an account; when it is being polled, do so once more afterwards."""
         watched = self._watched.get(name)
-        if watched is None or self._stop():
-            return
-        if watched.id in self._polls:
-            self._due_again[watched.id] = name
-            return
-        poll = asyncio.create_task(self._poll(watched), name=f"poll {name}")
-        self._polls[watched.id] = poll
-        poll.add_done_callback(lambda _poll: self._end_poll(watched.id))
+        if watched is not None and not self._stop():
+            self._polls.begin(watched.id, partial(self._poll, name, watched.id))
+
+    def _ask(self, watched: Watched) -> "asyncio.Future[PollReport | None]":
+        poll = partial(self._poll, watched.name, watched.id, asked=True)
+        return self._polls.begin(watched.id, poll, asked=True)
+
+    async def _pause(self, watched: Watched) -> None:
+        await self._memory.set_paused(watched.id, paused=True)
+        self._paused.add(watched.id)
+        self._schedule.remove(watched.name)
+
+    async def _resume(self, watched: Watched) -> None:
+        await self._memory.set_paused(watched.id, paused=False)
+        self._paused.discard(watched.id)
+        watched.standing = Standing()
+        self._wait(watched, 0.0)
+
+    def _next_poll_at(self, name: str) -> float | None:
+        due_in_s = self._schedule.due_in_s(name)
+        return None if due_in_s is None else self._clock() + due_in_s
 
     # -- accounts come and go ----------------------------------------------------------------
 
@@ -163,12 +208,12 @@ class Supervisor:
     ) -> None:
         for name, account in accounts.items():
             every_s = float(account.poll_every_s)
-            self._watched[name] = _Watched(name, account.account_id, every_s, pollster, Standing())
+            watched = Watched(name, account.account_id, every_s, pollster, Standing())
+            self._watched[name] = watched
             spreads = len(accounts) > HANDFUL and name not in at_once
-            first_after_s = every_s * self._chance() if spreads else 0.0
-            self._schedule.set(name, every_s=every_s, first_after_s=first_after_s)
+            self._wait(watched, every_s * self._chance() if spreads else 0.0)
 
-    def _drop(self, name: str) -> _Watched | None:
+    def _drop(self, name: str) -> Watched | None:
         """Poll the account no more; a poll under way goes on to its end."""
         watched = self._watched.pop(name, None)
         if watched is not None:
@@ -177,29 +222,38 @@ class Supervisor:
 
     # -- polls -------------------------------------------------------------------------------
 
-    async def _poll(self, watched: _Watched) -> None:
-        report = await self._poll_whatever_happens(watched)
+    async def _poll(
+        self, name: str, account: AccountId, *, asked: bool = False
+    ) -> PollReport | None:
+        watched = self._watched.get(name)
+        if watched is None or watched.id != account:
+            return None
+
+        def begins() -> bool:
+            is_wanted = self._is_wanted(watched) and (asked or account not in self._paused)
+            watched.polling_since = self._clock() if is_wanted else None
+            return is_wanted
+
+        try:
+            report = await self._poll_whatever_happens(watched, begins)
+        finally:
+            watched.polling_since = None
         if report is not None:
             self._learn(watched, report)
+        return report
 
-    def _end_poll(self, account: AccountId) -> None:
-        del self._polls[account]
-        name = self._due_again.pop(account, None)
-        if name is not None:
-            self.poll_due(name)
-
-    async def _poll_whatever_happens(self, watched: _Watched) -> PollReport | None:
+    async def _poll_whatever_happens(
+        self, watched: Watched, begins: Callable[[], bool]
+    ) -> PollReport | None:
         try:
-            return await watched.pollster.poll(
-                watched.name, wanted=lambda: self._is_wanted(watched)
-            )
+            return await watched.pollster.poll(watched.name, wanted=begins)
         except Exception as caught:  # noqa: BLE001 - a bug, which costs this account one poll
             now = self._clock()
             error = UnexpectedError(escape(f"{type(caught).__name__}: {caught}"))
             error.__cause__ = caught
             return PollReport(watched.name, PollSummary(now, now, error=str(error)), error)
 
-    def _learn(self, watched: _Watched, report: PollReport) -> None:
+    def _learn(self, watched: Watched, report: PollReport) -> None:
         before = watched.standing
         watched.standing, next_poll_in_s = next_standing(
             before, report, poll_every_s=watched.poll_every_s, chance=self._chance()
@@ -219,15 +273,15 @@ class Supervisor:
             lasted_s = report.summary.ended_at - before.failing_since
             self._observe(Recovered(report.account, before.failures, lasted_s))
 
-    def _wait(self, watched: _Watched, pause_s: float) -> None:
+    def _wait(self, watched: Watched, pause_s: float) -> None:
         """Poll after the pause; a moment that came while a poll failed is not made up for."""
-        if not self._is_wanted(watched):
+        if not self._is_wanted(watched) or watched.id in self._paused:
             return
         if watched.standing.failures:
-            self._due_again.pop(watched.id, None)
+            self._polls.forget(watched.id)
         self._schedule.set(watched.name, every_s=watched.poll_every_s, first_after_s=pause_s)
 
-    def _is_wanted(self, watched: _Watched) -> bool:
+    def _is_wanted(self, watched: Watched) -> bool:
         """Say whether the account is there under the same configuration, and may be polled."""
         return self._watched.get(watched.name) is watched and not self._stop()
 
@@ -235,10 +289,6 @@ class Supervisor:
         self._fatal = self._fatal or error
         if not self._stop():
             self._stop.ask()
-
-    async def _wait_for_polls(self) -> None:
-        while self._polls:
-            await asyncio.wait(self._polls.values())
 
 
 def _enabled(config: Config) -> dict[str, AccountConfig]:

@@ -48,6 +48,7 @@ _MOST_TELLING_FIRST = (
 # An error takes the code of the nearest of its ancestors, itself included.
 _CODE_OF: dict[type[BaseException], ExitCode] = {
     errors.ConfigError: ExitCode.CONFIG,
+    errors.UnknownAccount: ExitCode.USAGE,
     errors.LocalProtocolError: ExitCode.INTERNAL,
     errors.UnexpectedError: ExitCode.INTERNAL,
     errors.LedgerError: ExitCode.IO,

@@ -1,7 +1,7 @@
 """What stands around a supervisor: polls that end when a test says so, a schedule that notes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -9,7 +9,8 @@ from popsync.agent.events import AgentEvent
 from popsync.agent.supervisor import Supervisor
 from popsync.config.model import Config
 from popsync.errors import PopsyncError
-from popsync.model import PollSummary
+from popsync.ledger import StoredStanding
+from popsync.model import AccountId, PollSummary
 from popsync.poll.events import PollReport
 
 
@@ -29,12 +30,45 @@ class NotingSchedule:
         self.first_after_s[account] = first_after_s
 
     def remove(self, account: str) -> None:
-        """Forget it; only a known account is removed."""
-        del self.first_after_s[account]
+        """Forget it."""
+        self.first_after_s.pop(account, None)
+
+    def due_in_s(self, account: str) -> float | None:
+        """Give what was set last, as if no time had passed."""
+        return self.first_after_s.get(account)
 
     def close(self) -> None:
         """Note it."""
         self.closed = True
+
+
+class NotedStandings:
+    """A memory of accounts that outlives supervisors."""
+
+    def __init__(self) -> None:
+        self.noted: dict[AccountId, StoredStanding] = {}
+        self.refuses: PopsyncError | None = None
+        """What every write raises."""
+
+    async def standings(self) -> Mapping[AccountId, StoredStanding]:
+        """Give all that was noted."""
+        return dict(self.noted)
+
+    async def note_standing(self, account: AccountId, standing: str) -> None:
+        """Note it."""
+        self._note(account, self._of(account)._replace(standing=standing))
+
+    async def set_paused(self, account: AccountId, *, paused: bool) -> None:
+        """Note it."""
+        self._note(account, self._of(account)._replace(paused=paused))
+
+    def _of(self, account: AccountId) -> StoredStanding:
+        return self.noted.get(account, StoredStanding("", paused=False))
+
+    def _note(self, account: AccountId, standing: StoredStanding) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        self.noted[account] = standing
 
 
 class AskedStop:
@@ -109,6 +143,7 @@ class Watch:
     events: "asyncio.Queue[AgentEvent]" = field(default_factory=asyncio.Queue)
     turn: asyncio.Event = field(default_factory=asyncio.Event)
     stop: AskedStop = field(default_factory=AskedStop)
+    memory: NotedStandings = field(default_factory=NotedStandings)
     refuses: PopsyncError | None = None
     """What building the next pollster raises."""
 
@@ -141,6 +176,10 @@ class Watch:
             self.schedule.due(name)
         return await self.begun.get()
 
+    def start(self, config: Config) -> "asyncio.Task[None]":
+        """Let the supervisor run over ``config``."""
+        return asyncio.create_task(self.supervisor.run(config, self.build, self.memory))
+
     def _open_schedule(self, due: Callable[[str], None]) -> NotingSchedule:
         self.schedules.append(NotingSchedule(due))
         return self.schedules[-1]
@@ -153,10 +192,10 @@ class Watch:
 
 
 @asynccontextmanager
-async def watching(config: Config) -> AsyncIterator[Watch]:
+async def watching(config: Config, memory: NotedStandings | None = None) -> AsyncIterator[Watch]:
     """Let a supervisor run over ``config``; on leaving, it is cancelled if it still does."""
-    watch = Watch()
-    watch.running = asyncio.create_task(watch.supervisor.run(config, watch.build))
+    watch = Watch(memory=memory or NotedStandings())
+    watch.running = watch.start(config)
     await watch.next_event()
     try:
         yield watch

@@ -44,7 +44,7 @@ async def _run(config: Config, stopping: Stopping) -> None:
             open_assembly(config, observe=log, stopping=stopping) as assembly,
             reloading.at_work(),
         ):
-            await supervisor.run(config, assembly.build_agent)
+            await supervisor.run(config, assembly.build_agent, assembly.memory)
 
 
 @contextmanager

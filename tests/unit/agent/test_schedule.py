@@ -148,6 +148,19 @@ async def test_a_job_that_the_wall_clock_hurried_has_to_wait() -> None:
         assert armed_in_s(schedule, "work") == 40
 
 
+async def test_a_schedule_tells_when_an_account_is_due() -> None:
+    """By the clock that nobody sets; less than zero when the moment has passed unheard."""
+    clocks = Clocks()
+    with schedule_on(clocks, nobody) as schedule:
+        schedule.set("work", every_s=60, first_after_s=60)
+        clocks.go(20, wall_moves=3600)
+        ahead = schedule.due_in_s("work")
+        clocks.go(50)
+
+        assert (ahead, schedule.due_in_s("work")) == (40, -10)
+        assert schedule.due_in_s("home") is None
+
+
 async def test_a_removed_account_is_due_no_more() -> None:
     """Not even when its job was just firing; removing it twice is nothing."""
     with schedule_on(Clocks(), nobody) as schedule:

@@ -16,28 +16,10 @@ from popsync.errors import (
     UnexpectedError,
 )
 from tests.doubles.supervision import Watch, settle, watching
+from tests.unit.agent.accounts import table
 from tests.unit.config.files import INBOX, load
 
 DAY_S = 86_400.0
-
-
-def table(name: str, *lines: str, user: str = "") -> str:
-    """Give the table of an account that is polled every five minutes."""
-    head = [f"[account.{name}]", 'host = "pop.example.org"', f'user = "{user or name}"']
-    return "\n".join([*head, 'password = "s3cret"', 'mode = "keep"', *lines, ""])
-
-
-@pytest.fixture
-def jane(tmp_path: Path) -> Config:
-    """One account."""
-    return load(tmp_path, INBOX + table("jane"))
-
-
-@pytest.fixture
-def both(tmp_path: Path) -> Config:
-    """Two accounts, and a third that is switched off."""
-    off = table("off", "enabled = false")
-    return load(tmp_path, INBOX + table("jane") + table("bob") + off)
 
 
 # -- polls ---------------------------------------------------------------------------------------
@@ -275,7 +257,7 @@ async def test_a_reload_waits_for_the_beginning(jane: Config, both: Config) -> N
     watch = Watch()
     reload = asyncio.create_task(watch.supervisor.apply(both))
     await settle()
-    running = asyncio.create_task(watch.supervisor.run(jane, watch.build))
+    running = watch.start(jane)
     await reload
     watch.stop.ask()
     await running

@@ -47,6 +47,7 @@ EXPECTED = {
     "PopsyncError": BACK_OFF,
     "UnexpectedError": BACK_OFF,
     "ConfigError": STOP,
+    "UnknownAccount": STOP,
     "SecretUnavailable": BACK_OFF,
     "StreamError": BACK_OFF,
     "ConnectFailed": BACK_OFF,
