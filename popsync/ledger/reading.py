@@ -9,8 +9,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from popsync.ledger.failures import damaged, translated
-from popsync.ledger.reports import AccountReport, HeldDelivery, StoredStanding
+from popsync.ledger.reports import (
+    AccountReport,
+    DeliveredMessage,
+    HeldDelivery,
+    MessageStory,
+    StoredStanding,
+)
 from popsync.ledger.schema import read_token
+from popsync.ledger.stories import read_delivered, read_stories
 from popsync.model import (
     AccountId,
     AccountMemory,
@@ -189,6 +196,16 @@ class LedgerReader:
     def held_message(self, number: int) -> Sequence[HeldDelivery]:
         """Give the rows of one message; none when it is not, or no longer, held."""
         return tuple(row for row in self.held() if row.id == number)
+
+    def delivered(self, account: AccountId | None, most: int) -> Sequence[DeliveredMessage]:
+        """Give the last ``most`` deliveries, newest last, of one account or, for None, of all."""
+        with self._snapshot() as connection:
+            return read_delivered(connection, account, most)
+
+    def stories(self, name: str) -> Sequence[MessageStory]:
+        """Give all messages whose Message-ID or unique-id is ``name``, oldest first."""
+        with self._snapshot() as connection:
+            return read_stories(connection, name)
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:

@@ -1,8 +1,15 @@
-"""What the ledger tells people: frozen rows for ``status`` and ``held``."""
+"""What the ledger tells people: frozen rows for ``status``, ``held``, ``log`` and ``explain``."""
 
 from typing import NamedTuple
 
-from popsync.model import AccountId, PollSummary, UniqueId
+from popsync.model import (
+    AccountId,
+    DeliveryState,
+    Digest,
+    MessageState,
+    PollSummary,
+    UniqueId,
+)
 
 
 class AccountReport(NamedTuple):
@@ -59,3 +66,61 @@ class HeldDelivery(NamedTuple):
     reason: str
     """Why it was not retrieved; empty for one that was."""
     oversize: bool
+
+
+class DeliveredMessage(NamedTuple):
+    """One delivery that was made."""
+
+    delivered_at: float
+    account: AccountId
+    unique_id: UniqueId
+    octets: int
+    message_id: str
+    """Escaped; empty when the message has none, or when it was seen before this was noted."""
+    destination: str
+    recipient: str
+    reply: str
+    """The destination's own words, escaped."""
+
+
+class DeliveryStory(NamedTuple):
+    """What became of one message at one destination."""
+
+    destination: str
+    recipient: str
+    state: DeliveryState
+    reply: str
+    attempts: int
+    doubts: int
+    """How often the reply to the final dot was lost."""
+    next_try: float | None
+    changed_at: float
+
+
+class MessageStory(NamedTuple):
+    """All that is known of one message."""
+
+    id: int
+    account: AccountId
+    unique_id: UniqueId
+    message_id: str
+    digest: Digest | None
+    """None while it was never retrieved."""
+    octets: int
+    listed_octets: int
+    copies: int
+    """So many of the same were listed at once."""
+    state: MessageState
+    reason: str
+    """Why it was not retrieved; empty for one that was."""
+    suspect: bool
+    """Its size disagrees with the listing."""
+    first_seen: float
+    settled_at: float | None
+    """When every destination had it."""
+    gone_at: float | None
+    """When a complete listing no longer showed it."""
+    next_try: float | None
+    deletions: int
+    """So many DELEs were issued for it."""
+    deliveries: tuple[DeliveryStory, ...]
