@@ -199,7 +199,6 @@ def _open_journal(consignments: Sequence[Consignment], session: Session) -> Batc
         account=session.account.name,
         seen={c.key: _seen(c, session) for c in consignments},
         statuses={key: status for c in consignments for key, status in c.statuses.items()},
-        contents={c.key: c.content for c in consignments},
     )
 
 

@@ -6,6 +6,7 @@ The message itself is never parsed and written again (P6): what is written here 
 import re
 from collections.abc import Iterator
 from email.utils import formatdate
+from functools import lru_cache
 from hashlib import blake2b
 
 from popsync.model import MessageKey
@@ -13,9 +14,7 @@ from popsync.model import MessageKey
 MAX_HEADER_OCTETS = 256 * 1024
 """More of a header is not looked at; nothing that is looked for stands so far down."""
 
-_MESSAGE_ID = re.compile(
-    rb"(?:^|\n)message-id[ \t]*:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE
-)
+_MESSAGE_ID = re.compile(rb"message-id[ \t]*:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE)
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 
 
@@ -42,8 +41,15 @@ def _find_body(head: bytes) -> int:
 def find_message_id(head: bytes) -> bytes:
     """Give the first Message-ID's value as it stands, or nothing."""
     body = _find_body(head)
-    found = _MESSAGE_ID.search(head, 0, len(head) if body < 0 else body + 1)
-    return found[1].strip() if found else b""
+    fields = head if body < 0 else head[: body + 1]
+    # To search octets for octets is many times faster than a pattern that ignores case.
+    lines = b"\n" + fields.lower()
+    at = lines.find(b"\nmessage-id")
+    while at >= 0:
+        if found := _MESSAGE_ID.match(fields, at):
+            return found[1].strip()
+        at = lines.find(b"\nmessage-id", at + 1)
+    return b""
 
 
 def parcel_name(message: MessageKey) -> str:
@@ -65,8 +71,14 @@ def format_trace(
     return (
         f"Received: from {server} by {hostname} with {protocol} (popsync)\r\n"
         f"\tid {parcel} for <{account}>;\r\n"
-        f"\t{formatdate(received_at, localtime=True)}\r\n"
+        f"\t{_format_date(int(received_at))}\r\n"
     ).encode("utf-8", "replace")
+
+
+@lru_cache(maxsize=16)
+def _format_date(seconds: int) -> str:
+    """Give the date in RFC 5322's form; the messages of one second share it."""
+    return formatdate(seconds, localtime=True)
 
 
 def format_redelivery_mark(doubts: int) -> bytes:

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from popsync.errors import escape
 from popsync.model import (
-    Content,
     DeliveryChange,
     DeliveryKey,
     DeliveryState,
@@ -17,7 +15,6 @@ from popsync.model import (
 )
 from popsync.poll.disposition import NEVER_TRIED, change_after_outcome, changes_after_intent
 from popsync.poll.events import Delivered, Event, NotDelivered
-from popsync.poll.header import find_message_id, read_head
 from popsync.poll.ports import Ports
 
 
@@ -35,13 +32,12 @@ class BatchJournal:
         account: str,
         seen: Mapping[MessageKey, SeenMessage],
         statuses: Mapping[DeliveryKey, DeliveryStatus],
-        contents: Mapping[MessageKey, Content],
     ) -> None:
         self._ports = ports
         self._account = account
+        self._seen = seen
         self._unwritten = dict(seen)
         self._statuses = statuses
-        self._contents = contents
         self.received: set[DeliveryKey] = set()
         """Deliveries whose receipt is durable."""
         self.held: set[MessageKey] = set()
@@ -95,12 +91,12 @@ class BatchJournal:
     def _event(self, outcome: Outcome, change: DeliveryChange) -> Event:
         message, destination, recipient = outcome.delivery
         if isinstance(outcome, Receipt):
-            content = self._contents[message]
+            seen = self._seen[message]
             return Delivered(
                 self._account,
                 message.unique_id,
-                content.octets,
-                escape(find_message_id(read_head(content.chunks()))),
+                seen.octets,
+                seen.message_id,
                 destination,
                 recipient,
                 change.reply,

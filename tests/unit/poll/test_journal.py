@@ -15,10 +15,10 @@ from popsync.model import (
 )
 from popsync.poll.events import Delivered, NotDelivered
 from popsync.poll.journal import BatchJournal
-from tests.doubles.maildrop import TrackedContent
 from tests.doubles.polling import ACCOUNT_ID, Desk, message_key
 
 A, B = b"Message-ID: <a@x>\r\n\r\n", b"Subject: b\r\n\r\n"
+MESSAGE_IDS = {A: "<a@x>", B: ""}
 ROUTES = (("inbox", ""), ("relay", ""))
 KEYS = {octets: message_key(octets, b"u-" + octets[:1]) for octets in (A, B)}
 
@@ -28,9 +28,11 @@ def journal_for(desk: Desk, *messages: bytes) -> BatchJournal:
     return BatchJournal(
         desk.ports,
         account="work",
-        seen={KEYS[m]: SeenMessage(KEYS[m], len(m), 1, False, ROUTES) for m in messages},
+        seen={
+            KEYS[m]: SeenMessage(KEYS[m], len(m), 1, False, ROUTES, message_id=MESSAGE_IDS[m])
+            for m in messages
+        },
         statuses={},
-        contents={KEYS[m]: TrackedContent(m) for m in messages},
     )
 
 
