@@ -4,7 +4,7 @@ import os
 import smtplib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -40,10 +40,12 @@ def popsync(
     )
 
 
-def start_popsync(*args: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start a command and leave it running."""
+def start_popsync(
+    *args: str | Path, under: Sequence[str] = (), env: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start a command, as an argument of the program ``under``, and leave it running."""
     return subprocess.Popen(
-        [sys.executable, "-m", "popsync", *map(str, args)],
+        [*under, sys.executable, "-m", "popsync", *map(str, args)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
