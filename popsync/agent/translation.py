@@ -1,0 +1,137 @@
+"""A configuration in the terms of the rooms that do the work."""
+
+import platform
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from popsync.config import model as config_model
+from popsync.config.account import AccountConfig
+from popsync.config.model import Config
+from popsync.config.secrets import Secret, read_secret
+from popsync.destinations.lmtp import LmtpDestination, LmtpSettings
+from popsync.destinations.maildir import MaildirDestination
+from popsync.destinations.smtp import SmtpDestination, SmtpSettings
+from popsync.maildrop.settings import Pop3Settings
+from popsync.net.tls import TlsOptions
+from popsync.poll.header import format_trace
+from popsync.poll.policy import Account, Policy, Route
+from popsync.storage import DurableSteps, Scratch
+from popsync.wire.smtp.reverse_path import find_reverse_path
+
+Destination = MaildirDestination | SmtpDestination | LmtpDestination
+
+
+def account_for(name: str, account: AccountConfig, config: Config) -> Account:
+    """Give what polls know of an account."""
+    routes = tuple(Route(n, config.recipients(account, n)) for n in account.deliver_to)
+    policy = Policy(
+        deletes=account.mode == "delete",
+        delete_after_s=account.delete_after_s,
+        max_octets=account.max_octets,
+        fetch_limit=account.fetch_limit,
+        adopts=account.first_run == "adopt",
+        destinations=frozenset(account.deliver_to),
+    )
+    return Account(
+        account.account_id,
+        name,
+        policy,
+        routes,
+        find_reverse_path=_reverse_path_finder(account, routes),
+        trace=_trace(account) if account.trace else None,
+    )
+
+
+def _reverse_path_finder(
+    account: AccountConfig, routes: tuple[Route, ...]
+) -> Callable[[bytes], str]:
+    if all(route.recipients == ("",) for route in routes):
+        return lambda _head: ""  # nobody asks
+    if account.reverse_path == "auto":
+        return find_reverse_path
+    fixed = account.reverse_path.strip("<>")
+    return lambda _head: fixed
+
+
+def _trace(account: AccountConfig) -> Callable[[str, float], bytes]:
+    hostname = platform.node() or "localhost"
+    protocol = "POP3" if account.tls == "none" else "POP3S"
+
+    def trace(parcel: str, received_at: float) -> bytes:
+        return format_trace(
+            server=account.host,
+            hostname=hostname,
+            protocol=protocol,
+            account=account.account_id,
+            parcel=parcel,
+            received_at=received_at,
+        )
+
+    return trace
+
+
+def pop3_settings_for(account: AccountConfig, config: Config, scratch: Scratch) -> Pop3Settings:
+    """Give what sessions of an account know of it."""
+    return Pop3Settings(
+        host=account.host,
+        port=account.port,
+        tls=_tls(account),
+        user=account.user,
+        password=_password(account.password, config),
+        auth=account.auth,
+        pipelining=account.pipelining,
+        allow_plaintext=account.allow_plaintext,
+        scratch=scratch,
+        max_octets=account.max_octets,
+    )
+
+
+def destination_for(name: str, config: Config, token: str, steps: DurableSteps) -> Destination:
+    """Build the destination called ``name``; it opens nothing before it is used.
+
+    token: names the ledger, so that two of them never use one another's files.
+    """
+    hostname = platform.node() or "localhost"
+    match config.destinations[name]:
+        case config_model.MaildirDestination(path=path):
+            return MaildirDestination(name, path, token=token, hostname=hostname, steps=steps)
+        case config_model.SmtpDestination() as smtp:
+            return SmtpDestination(name, _smtp_settings(smtp, config, hostname))
+        case config_model.LmtpDestination() as lmtp:
+            return LmtpDestination(name, _lmtp_settings(lmtp, hostname))
+
+
+def _smtp_settings(
+    smtp: config_model.SmtpDestination, config: Config, hostname: str
+) -> SmtpSettings:
+    return SmtpSettings(
+        host=smtp.host,
+        port=smtp.port,
+        tls=_tls(smtp),
+        user=smtp.user,
+        password=_password(smtp.password, config) if smtp.password else None,
+        connections=smtp.connections,
+        hello=hostname,
+    )
+
+
+def _lmtp_settings(lmtp: config_model.LmtpDestination, hostname: str) -> LmtpSettings:
+    return LmtpSettings(
+        socket=str(lmtp.socket or ""),
+        host=lmtp.host,
+        port=lmtp.port,
+        connections=lmtp.connections,
+        hello=hostname,
+    )
+
+
+def _tls(config: AccountConfig | config_model.SmtpDestination) -> TlsOptions:
+    return TlsOptions(
+        mode=config.tls,
+        ca_file=str(config.ca_file) if config.ca_file else None,
+        fingerprint=config.fingerprint,
+    )
+
+
+def _password(secret: Secret, config: Config) -> Callable[[], Awaitable[str]]:
+    return partial(read_secret, secret, allow_group=config.allow_group)
