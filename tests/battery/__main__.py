@@ -4,7 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from tests.battery.crash_points import Survival, die_once, die_twice
 from tests.battery.kill_loop import REPOSITORY, KillLoop, Mode
+from tests.battery.refusals import corrupt, refuse
+from tests.battery.scenario import Kind
 
 
 def run_kill_loop(options: argparse.Namespace) -> bool:
@@ -18,6 +21,27 @@ def run_kill_loop(options: argparse.Namespace) -> bool:
     return fair
 
 
+def run_crash_points(options: argparse.Namespace) -> bool:
+    """Die at every step; ``--long``: and again at every step of the recovery."""
+    results = [_told(die_once(kind)) for kind in Kind]
+    if options.long:
+        results += [_told(die_twice(kind)) for kind in Kind]
+    return all(results)
+
+
+def run_refusals(options: argparse.Namespace) -> bool:
+    """Fail every step; ``--long``: and damage the ledger 200 times."""
+    results = [_told(refuse(kind)) for kind in Kind]
+    if options.long:
+        results.append(_told(corrupt(times=200)))
+    return all(results)
+
+
+def _told(survival: Survival) -> bool:
+    print(survival, flush=True)  # noqa: T201 - a command for the terminal
+    return not survival.broken
+
+
 def main() -> int:
     """Read the command line, run the item."""
     parser = argparse.ArgumentParser(prog="python -m tests.battery")
@@ -28,6 +52,12 @@ def main() -> int:
     kill.add_argument("--seed", type=int, default=1)
     kill.add_argument("--source", type=Path, default=REPOSITORY, help="the tree to be judged")
     kill.set_defaults(run=run_kill_loop)
+    crash = items.add_parser("crash-points", help="die at every durable step")
+    crash.set_defaults(run=run_crash_points)
+    refusals = items.add_parser("refusals", help="the disk refuses every durable step")
+    refusals.set_defaults(run=run_refusals)
+    for item in (crash, refusals):
+        item.add_argument("--long", action="store_true", help="the long form")
     options = parser.parse_args()
     return 0 if options.run(options) else 1
 

@@ -1,0 +1,177 @@
+"""One account, its server and its destinations, polled by a process that may die.
+
+A poll runs in a fork, through ``open_agent`` and real sockets; the servers live on in the parent.
+"""
+
+import asyncio
+import os
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+
+from popsync.agent.assembly import open_agent
+from popsync.config.load import load_config
+from popsync.storage import DurableSteps
+from tests.battery.maildrops import Maildrops, run_maildrops
+from tests.battery.receiver import Receiver, run_receiver
+from tests.battery.steps import NotedSteps
+from tests.battery.tally import Tally, count
+from tests.corpus import varied_messages
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - losing what is not synced is simulated
+MAILDIR = '[destination.inbox]\ntype = "maildir"\npath = "Mail"\n'
+SMTP = '[destination.relay]\ntype = "smtp"\n'
+LMTP = '[destination.store]\ntype = "lmtp"\n'
+ONE = 'recipients = ["jane@example.org"]\n'
+TWO = 'recipients = ["jane@example.org", "joe@example.org"]\n'
+MESSAGES = varied_messages(4, 11)
+MORE = varied_messages(4, 12)
+
+
+class Kind(Enum):
+    """What the account does."""
+
+    KEEP_MAILDIR = "keep, into a Maildir"
+    DELETE_MAILDIR = "delete, into a Maildir"
+    DELETE_SMTP = "delete, through SMTP"
+    DELETE_LMTP = "delete, through LMTP to two recipients"
+    DELETE_BOTH = "delete, into a Maildir and through SMTP"
+
+
+class Desk:
+    """Makes cases of one kind, each in a directory and a maildrop of its own."""
+
+    def __init__(self, kind: Kind, home: Path, maildrops: Maildrops, receiver: Receiver) -> None:
+        self.kind, self._home = kind, home
+        self._maildrops, self._receiver = maildrops, receiver
+        self._cases = 0
+
+    def begin(self) -> "Case":
+        """Give a full maildrop that nobody has polled yet."""
+        self._cases += 1
+        root = self._home / str(self._cases)
+        root.mkdir()
+        user = f"{self.kind.name}-{self._cases}"
+        self._maildrops.fill(user, MESSAGES)
+        return Case(self.kind, root, user, self._maildrops, self._receiver)
+
+
+class Case:
+    """One maildrop with its own state, polled as often as wanted."""
+
+    def __init__(
+        self, kind: Kind, root: Path, user: str, maildrops: Maildrops, receiver: Receiver
+    ) -> None:
+        self.root = root
+        self.sent = MESSAGES
+        self._kind, self._user = kind, user
+        self._maildrops, self._receiver = maildrops, receiver
+        with receiver.lock:
+            receiver.accepted.clear()
+        (root / "popsync.toml").touch(mode=0o600)
+        (root / "popsync.toml").write_text(self._text())
+
+    def poll(self, make_steps: Callable[[], DurableSteps] = DurableSteps) -> int:
+        """Poll once in a process of its own; give its exit status: 0 is well, 1 an error."""
+        child = os.fork()
+        if child:
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        try:
+            status = 1 if asyncio.run(self._poll(make_steps())) else 0
+        except Exception:  # noqa: BLE001 - a child must never return into its parent's code
+            (self.root / "error").write_text(traceback.format_exc())
+            status = 1
+        os._exit(status)
+
+    def count_steps(self) -> int:
+        """Poll undisturbed; give how many durable steps that took."""
+        counted = self.root / "counted"
+        if self.poll(lambda: NotedSteps(counted)):
+            raise RuntimeError((self.root / "error").read_text())
+        return int(counted.read_text())
+
+    def tally(self) -> Tally:
+        """Judge what arrived, over all places."""
+        tallies = [count(self.sent, arrived) for arrived in self._places()]
+        return Tally(*(sum(column) for column in zip(*tallies, strict=True)))
+
+    def left(self) -> int:
+        """Give how many messages are on the server still."""
+        return len(self._maildrops.messages[self._user])
+
+    def arrived(self) -> int:
+        """Give how many copies are anywhere."""
+        return sum(len(place) for place in self._places())
+
+    def refill(self) -> None:
+        """Put as many other messages on the server, under other unique-ids."""
+        self.sent = [*self.sent, *MORE]
+        rows = [(b"more-%d" % n, message) for n, message in enumerate(MORE)]
+        self._maildrops.messages[self._user] = rows
+
+    def strays(self) -> int:
+        """Give how many files lie in the Maildir's ``tmp/``."""
+        staged = self.root / "Mail" / "tmp"
+        return len(list(staged.iterdir())) if staged.exists() else 0
+
+    def unfair(self) -> str:
+        """Say what is not as an undisturbed run would have left it; empty when all is well."""
+        tally = self.tally()
+        maildir_only = self._kind in {Kind.KEEP_MAILDIR, Kind.DELETE_MAILDIR}
+        broken = tally.lost or tally.altered or tally.unmarked
+        broken = broken or (maildir_only and tally.doubled)
+        expected = len(MESSAGES) if self._kind is Kind.KEEP_MAILDIR else 0
+        if broken or self.left() != expected or self.strays():
+            return f"{tally}, {self.left()} on the server, {self.strays()} in tmp"
+        return ""
+
+    async def _poll(self, steps: DurableSteps) -> bool:
+        config = load_config(self.root / "popsync.toml")
+        async with open_agent(config, observe=lambda _: None, steps=steps) as agent:
+            (report,) = await agent.poll_round(["jane"])
+        if report.error:
+            (self.root / "error").write_text(repr(report.error))
+        return report.error is not None
+
+    def _places(self) -> Iterator[list[bytes]]:
+        if "MAILDIR" in self._kind.name or self._kind is Kind.DELETE_BOTH:
+            places = (self.root / "Mail" / name for name in ("new", "cur"))
+            yield [file.read_bytes() for p in places if p.exists() for file in p.iterdir()]
+        with self._receiver.lock:
+            accepted = list(self._receiver.accepted)
+        if self._kind in {Kind.DELETE_SMTP, Kind.DELETE_BOTH, Kind.DELETE_LMTP}:
+            yield [message for recipient, message in accepted if recipient.startswith("jane")]
+        if self._kind is Kind.DELETE_LMTP:
+            yield [message for recipient, message in accepted if recipient.startswith("joe")]
+
+    def _text(self) -> str:
+        at = f'host = "127.0.0.1"\nport = {self._receiver.port}\n'
+        destinations = {
+            Kind.KEEP_MAILDIR: MAILDIR,
+            Kind.DELETE_MAILDIR: MAILDIR,
+            Kind.DELETE_SMTP: SMTP + at + ONE,
+            Kind.DELETE_LMTP: LMTP + at + TWO,
+            Kind.DELETE_BOTH: MAILDIR + SMTP + at + ONE,
+        }
+        names = {Kind.DELETE_BOTH: 'deliver_to = ["inbox", "relay"]\n'}
+        mode = "keep" if self._kind is Kind.KEEP_MAILDIR else "delete"
+        return (
+            f'state_dir = "state"\n{destinations[self._kind]}'
+            f'[account.jane]\nhost = "127.0.0.1"\nport = {self._maildrops.port}\n'
+            f'tls = "none"\nuser = "{self._user}"\npassword = "x"\nmode = "{mode}"\n'
+            f"trace = false\n{names.get(self._kind, '')}"
+        )
+
+
+@contextmanager
+def open_desk(kind: Kind) -> Iterator[Desk]:
+    """Start the servers; end them, and take every case away."""
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as home,
+        run_maildrops() as maildrops,
+        run_receiver(lmtp=kind is Kind.DELETE_LMTP) as receiver,
+    ):
+        yield Desk(kind, Path(home), maildrops, receiver)

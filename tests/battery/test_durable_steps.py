@@ -1,0 +1,56 @@
+"""Every durable step, dying and failing in turn: the short forms."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import popsync
+from tests.battery.crash_points import die_once
+from tests.battery.refusals import corrupt, refuse
+from tests.battery.scenario import Kind
+
+DURABLE = re.compile(
+    r"os\.(?:write|fsync|fdatasync|rename|replace|unlink|remove|link|mkdir)\b"
+    r"|\.(?:rename|unlink|write_bytes|write_text|mkdir)\(|\"COMMIT\""
+)
+# Where nothing durable is meant: what a crash may leave behind or undo without harm.
+MEANINGLESS_LINES = frozenset({"fresh.unlink(missing_ok=True)"})
+ROOMS = ("ledger", "destinations", "poll", "maildrop")
+
+
+def test_a_process_that_dies_at_a_step_ends_as_if_undisturbed() -> None:
+    """Every ninth step of a delete into a Maildir, before and after it (P1, P4)."""
+    survival = die_once(Kind.DELETE_MAILDIR, every=9)
+
+    assert survival.cases > 4
+    assert not survival.broken, str(survival)
+
+
+@pytest.mark.parametrize("kind", [Kind.KEEP_MAILDIR, Kind.DELETE_SMTP], ids=lambda kind: kind.name)
+def test_a_refused_step_loses_and_doubles_nothing(kind: Kind) -> None:
+    """Every ninth step fails with each error of a full or bad disk (P1, P4)."""
+    survival = refuse(kind, every=9)
+
+    assert not survival.broken, str(survival)
+
+
+def test_a_damaged_ledger_deletes_nothing() -> None:
+    """Ten ledgers damaged at random: refused, or harmless."""
+    survival = corrupt(times=10)
+
+    assert not survival.broken, str(survival)
+
+
+def test_nothing_durable_escapes_the_steps() -> None:
+    """What is not a durable step cannot be failed by a test, so nothing else touches the disk."""
+    package = Path(popsync.__file__).parent
+    found = [
+        f"{path.relative_to(package)}: {line.strip()}"
+        for room in ROOMS
+        for path in (package / room).rglob("*.py")
+        for line in path.read_text("utf-8").splitlines()
+        if DURABLE.search(line) and "steps." not in line and line.strip() not in MEANINGLESS_LINES
+    ]
+
+    assert found == []
