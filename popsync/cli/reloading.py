@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from popsync.agent.reload import ConfigWatcher
@@ -36,6 +36,7 @@ class Reloading:
     read again from time to time, because a permission or a file that only it includes may be put
     right. The same refusal is told once.
 
+    announce: gives a block in which a reload that was asked for, or edited for, takes place.
     refused: what is wrong with the files now; None when they are in effect.
     """
 
@@ -45,6 +46,7 @@ class Reloading:
         apply: Callable[[Config], Awaitable[None]],
         log: DaemonLog,
         *,
+        announce: Callable[[], AbstractContextManager[object]] = nullcontext,
         retry_s: float = RETRY_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -52,6 +54,7 @@ class Reloading:
         self._config = config
         self._apply = apply
         self._log = log
+        self._announce = announce
         self._retry_s = retry_s
         self._clock = clock
         self._asked = asyncio.Event()
@@ -69,17 +72,8 @@ class Reloading:
         Raises ConfigError when they are refused, and what else kept them from taking effect;
         nothing has changed then, and the log was told.
         """
-        async with self._one_at_a_time:
-            try:
-                config = await asyncio.to_thread(load_config, self._config.path)
-                changes = compare_configs(self._config, config)
-                await self._apply(config)
-            except Exception as error:
-                self._refuse(error)
-                raise
-            self._config = config
-            self.refused, self._told = None, ()
-            return changes
+        with self._announce():
+            return await self._read_and_apply()
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
@@ -95,17 +89,33 @@ class Reloading:
     async def _reload(self) -> None:
         pause_s = self._retry_s
         while True:
-            await self._wait_for_a_reason(pause_s)
+            is_asked = await self._is_asked_within(pause_s if self.refused else None)
             began = time.monotonic()
             with suppress(Exception):  # told by then; no edit ever stops the daemon (P5)
-                await self.reload_now()
+                await (self.reload_now() if is_asked else self._read_and_apply())
             pause_s = max(self._retry_s, (time.monotonic() - began) / _MAX_RETRY_SHARE)
 
-    async def _wait_for_a_reason(self, pause_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause_s if self.refused else None):
+    async def _is_asked_within(self, timeout_s: float | None) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
                 await self._asked.wait()
+        except TimeoutError:
+            return False
         self._asked.clear()
+        return True
+
+    async def _read_and_apply(self) -> ConfigChanges:
+        async with self._one_at_a_time:
+            try:
+                config = await asyncio.to_thread(load_config, self._config.path)
+                changes = compare_configs(self._config, config)
+                await self._apply(config)
+            except Exception as error:
+                self._refuse(error)
+                raise
+            self._config = config
+            self.refused, self._told = None, ()
+            return changes
 
     def _refuse(self, error: Exception) -> None:
         problems = lines_about(error)

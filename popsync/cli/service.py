@@ -1,0 +1,106 @@
+"""What the service manager is told of the daemon: ready, reloading, stopping, and how it goes."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Protocol
+
+from popsync.agent.events import AgentEvent, Started
+from popsync.agent.overview import AccountOverview, AccountState
+from popsync.agent.supervisor import Stop
+from popsync.cli.words import count
+from popsync.net.notify import ServiceManager
+from popsync.poll.events import Event
+
+STATUS_EVERY_S = 10.0
+
+
+class Supervised(Protocol):
+    """What is told of: a ``Supervisor``."""
+
+    def overview(self) -> Sequence[AccountOverview]:
+        """Give what each account is about."""
+        ...
+
+    def is_moving(self) -> bool:
+        """Say whether polls happen when they are due."""
+        ...
+
+
+class Service:
+    """Reports to the service manager, if there is one. Also an observer of the supervisor."""
+
+    def __init__(
+        self, manager: ServiceManager | None, *, status_every_s: float = STATUS_EVERY_S
+    ) -> None:
+        self._manager = manager
+        watchdog_s = manager.watchdog_s if manager else None
+        self._period_s = min(status_every_s, watchdog_s / 2 if watchdog_s else status_every_s)
+        self._status = ""
+
+    def __call__(self, event: Event | AgentEvent) -> None:
+        """Tell that the daemon is ready once its first configuration is in effect."""
+        if isinstance(event, Started):
+            self._tell("READY=1")
+
+    @contextmanager
+    def reloading(self) -> Iterator[None]:
+        """Tell that the configuration is read again, as long as the block lasts."""
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            yield
+        finally:
+            self._tell("READY=1")
+
+    @asynccontextmanager
+    async def at_work(self, supervisor: Supervised, stop: Stop) -> AsyncIterator[None]:
+        """Report on ``supervisor``, and on a ``stop`` that is asked for, while the block lasts."""
+        if self._manager is None:
+            yield
+            return
+        work = (self._report(supervisor), self._announce(stop))
+        tasks = [asyncio.create_task(part) for part in work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _report(self, supervisor: Supervised) -> None:
+        """Keep the watchdog quiet while polls happen when they are due, and only then."""
+        while True:
+            if supervisor.is_moving():
+                self._tell("WATCHDOG=1")
+            status = describe(supervisor.overview())
+            if status != self._status:
+                self._status = status
+                self._tell(f"STATUS={status}")
+            await asyncio.sleep(self._period_s)
+
+    async def _announce(self, stop: Stop) -> None:
+        await stop.wait()
+        self._tell("STOPPING=1", "STATUS=finishing the messages in hand")
+
+    def _tell(self, *assignments: str) -> None:
+        if self._manager is not None:
+            self._manager.tell(*assignments)
+
+
+def describe(accounts: Sequence[AccountOverview]) -> str:
+    """Say in one line how many accounts there are of each kind."""
+    kinds = Counter(_kind(account) for account in accounts)
+    others = [
+        f"{kinds[kind]} {kind}" for kind in ("failing", "suspended", "paused") if kinds[kind]
+    ]
+    return ", ".join([f"{count(kinds['ok'], 'account')} ok", *others])
+
+
+def _kind(account: AccountOverview) -> str:
+    if account.state is AccountState.PAUSED:
+        return "paused"
+    if account.state is AccountState.SUSPENDED:
+        return "suspended"
+    return "failing" if account.standing.failures else "ok"
