@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from popsync.agent.limits import ConnectionLimits
@@ -68,7 +69,7 @@ class Agent:
         destinations: Mapping[str, Checkable],
         limits: ConnectionLimits,
     ) -> None:
-        self._accounts = accounts
+        self._accounts = {name: _within(limits, account) for name, account in accounts.items()}
         self._destinations = destinations
         self._limits = limits
 
@@ -103,6 +104,12 @@ class Agent:
                 return await visit(account)
 
         return await asyncio.gather(*(in_turn(self._accounts[name]) for name in names))
+
+
+def _within(limits: ConnectionLimits, account: AgentAccount) -> AgentAccount:
+    """Let the account's sessions begin only when the host takes one more."""
+    begin = partial(limits.open_maildrop, account.host, account.ports.open_maildrop)
+    return replace(account, ports=replace(account.ports, open_maildrop=begin))
 
 
 async def _plan(account: AgentAccount) -> AccountPlan:
