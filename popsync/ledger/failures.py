@@ -19,6 +19,8 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _explain(path, error) from error
+    except UnicodeDecodeError as error:  # SQLite hands on the text of a damaged page as it is
+        raise damaged(path, "is damaged (text in it is not UTF-8)") from error
     except LedgerError:
         raise
     except OSError as error:
