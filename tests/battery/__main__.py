@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.battery.crash_points import Survival, die_once, die_twice
 from tests.battery.kill_loop import REPOSITORY, KillLoop, Mode
+from tests.battery.power_cuts import cut
 from tests.battery.refusals import corrupt, refuse
 from tests.battery.scenario import Kind
 
@@ -37,6 +38,12 @@ def run_refusals(options: argparse.Namespace) -> bool:
     return all(results)
 
 
+def run_power_cuts(_: argparse.Namespace) -> bool:
+    """Cut the power after every step of the kinds that write files of their own."""
+    kinds = (Kind.KEEP_MAILDIR, Kind.DELETE_MAILDIR, Kind.DELETE_SMTP)
+    return all([_told(cut(kind)) for kind in kinds])  # noqa: C419 - each is told, whatever fails
+
+
 def _told(survival: Survival) -> bool:
     print(survival, flush=True)  # noqa: T201 - a command for the terminal
     return not survival.broken
@@ -56,6 +63,8 @@ def main() -> int:
     crash.set_defaults(run=run_crash_points)
     refusals = items.add_parser("refusals", help="the disk refuses every durable step")
     refusals.set_defaults(run=run_refusals)
+    power = items.add_parser("power-cuts", help="lose any part of what was not synced")
+    power.set_defaults(run=run_power_cuts)
     for item in (crash, refusals):
         item.add_argument("--long", action="store_true", help="the long form")
     options = parser.parse_args()

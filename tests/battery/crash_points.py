@@ -58,7 +58,7 @@ def _steps_until_survival(desk: Desk, first: int) -> Iterator[str]:
         case = desk.begin()
         case.poll(partial(DeadlySteps, first, When.AFTER))
         died = case.poll(partial(DeadlySteps, second, When.BEFORE)) == DIED
-        finding = _end_well(case)
+        finding = end_well(case)
         yield f"{second}: {finding}" if finding else ""
         if not died:
             return
@@ -68,10 +68,10 @@ def _survive(case: Case, moment: tuple[int, When]) -> str:
     status = case.poll(partial(DeadlySteps, *moment))
     if status != DIED:
         return f"it did not die, but ended with {status}"
-    return _end_well(case)
+    return end_well(case)
 
 
-def _end_well(case: Case) -> str:
+def end_well(case: Case) -> str:
     """Poll until nothing is open, look, poll once more, look whether anything changed."""
     if status := case.poll():
         return f"the next run failed with {status}: {(case.root / 'error').read_text()}"

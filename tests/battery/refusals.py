@@ -70,5 +70,6 @@ def _corrupted(case: Case, chance: random.Random) -> str:
     if refused:
         return "" if case.left() == len(MORE) else "it was refused, and mail was deleted"
     if status or case.tally().lost:
-        return f"it ended with {status}, {case.tally()}, {case.left()} on the server"
+        said = (case.root / "error").read_text() if status else ""
+        return f"it ended with {status}, {case.left()} on the server: {said}"
     return ""

@@ -7,6 +7,7 @@ import pytest
 
 import popsync
 from tests.battery.crash_points import die_once
+from tests.battery.power_cuts import cut
 from tests.battery.refusals import corrupt, refuse
 from tests.battery.scenario import Kind
 
@@ -22,6 +23,14 @@ ROOMS = ("ledger", "destinations", "poll", "maildrop")
 def test_a_process_that_dies_at_a_step_ends_as_if_undisturbed() -> None:
     """Every ninth step of a delete into a Maildir, before and after it (P1, P4)."""
     survival = die_once(Kind.DELETE_MAILDIR, every=9)
+
+    assert survival.cases > 4
+    assert not survival.broken, str(survival)
+
+
+def test_a_power_cut_may_take_any_part_of_what_was_not_synced() -> None:
+    """After every twelfth step of a keep into a Maildir, every subset is taken back (P1, P4)."""
+    survival = cut(Kind.KEEP_MAILDIR, every=12)
 
     assert survival.cases > 4
     assert not survival.broken, str(survival)
