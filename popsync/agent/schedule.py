@@ -2,19 +2,20 @@
 
 APScheduler does the waiting. Its own intervals, jitter and shutdown are not used: a job is armed
 for one moment, tells that an account is due, and is armed again. Moments are reckoned in
-monotonic time; APScheduler waits by the wall clock, so when that is set, all jobs are armed anew.
+monotonic time; APScheduler waits by the wall clock, so when that is set, all jobs are armed anew,
+and those that go by the time of day are reckoned anew.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from math import floor
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from popsync.agent.timetable import Timetable
 
 CLOCK_CHECK_S = 30.0
 MAX_CLOCK_STEP_S = 5.0
@@ -24,10 +25,10 @@ MAX_EARLY_S = 0.5
 
 
 class Schedule(Protocol):
-    """Says when accounts are due; each has one interval, and a phase that nobody else moves."""
+    """Says when accounts are due; each has one timetable, and a phase that nobody else moves."""
 
-    def set(self, account: str, *, every_s: float, first_after_s: float) -> None:
-        """Have the account due after ``first_after_s`` and then in every interval, from now on."""
+    def set(self, account: str, *, timetable: Timetable, first_after_s: float) -> None:
+        """Have the account due after ``first_after_s`` and then as its timetable has it."""
         ...
 
     def remove(self, account: str) -> None:
@@ -46,17 +47,12 @@ class Schedule(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Rhythm:
-    """The moments at which one account is due, in monotonic seconds."""
+class _Rhythm(NamedTuple):
+    """When one account is due, and what says when it is due after that."""
 
-    every_s: float
+    timetable: Timetable
     due_at: float
-
-    def after(self, now: float) -> "Rhythm":
-        """Give the same rhythm with the first moment after ``now``; missed ones are skipped."""
-        missed = max(0, floor((now - self.due_at) / self.every_s))
-        return replace(self, due_at=self.due_at + (missed + 1) * self.every_s)
+    """In monotonic seconds."""
 
 
 class ClockSchedule:
@@ -72,7 +68,7 @@ class ClockSchedule:
         self._due = due
         self._wall = wall
         self._monotonic = monotonic
-        self._rhythms: dict[str, Rhythm] = {}
+        self._rhythms: dict[str, _Rhythm] = {}
         self._offset = wall() - monotonic()
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._scheduler: Any = AsyncIOScheduler(
@@ -83,9 +79,9 @@ class ClockSchedule:
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(CLOCK_CHECK_S, self._watch_clock)
 
-    def set(self, account: str, *, every_s: float, first_after_s: float) -> None:
-        """Have the account due after ``first_after_s`` and then in every interval, from now on."""
-        self._rhythms[account] = Rhythm(every_s, self._monotonic() + first_after_s)
+    def set(self, account: str, *, timetable: Timetable, first_after_s: float) -> None:
+        """Have the account due after ``first_after_s`` and then as its timetable has it."""
+        self._rhythms[account] = _Rhythm(timetable, self._monotonic() + first_after_s)
         self._arm(account)
 
     def remove(self, account: str) -> None:
@@ -113,8 +109,8 @@ class ClockSchedule:
         offset = self._wall() - self._monotonic()
         if abs(offset - self._offset) > MAX_CLOCK_STEP_S:
             self._offset = offset
-            for account in self._rhythms:
-                self._arm(account)
+            for account in list(self._rhythms):
+                self._reckon_anew(account)
 
     def next_moment(self, account: str) -> datetime | None:
         """Give when the account's job is armed for, by the wall clock; None when it is not."""
@@ -124,6 +120,13 @@ class ClockSchedule:
     def _watch_clock(self) -> None:
         self.check_clock()
         self._timer = self._loop.call_later(CLOCK_CHECK_S, self._watch_clock)
+
+    def _reckon_anew(self, account: str) -> None:
+        timetable, due_at = self._rhythms[account]
+        now = self._monotonic()
+        left_s = timetable.left_after_step_s(due_at - now, self._wall())
+        self._rhythms[account] = _Rhythm(timetable, now + left_s)
+        self._arm(account)
 
     def _arm(self, account: str) -> None:
         left_s = max(0.0, self._rhythms[account].due_at - self._monotonic())
@@ -136,15 +139,20 @@ class ClockSchedule:
             replace_existing=True,
         )
 
+    def _after(self, rhythm: _Rhythm, late_s: float) -> _Rhythm:
+        noticed_at = rhythm.due_at + late_s
+        next_in_s = rhythm.timetable.next_in_s(self._wall(), late_s=late_s)
+        return _Rhythm(rhythm.timetable, noticed_at + next_in_s)
+
     async def _fire(self, account: str) -> None:
         """Tell that the account is due. A coroutine, because others would get a thread."""
         rhythm = self._rhythms.get(account)
         if rhythm is None:
             return
-        now = self._monotonic()
-        is_due = rhythm.due_at - now <= MAX_EARLY_S
+        late_s = self._monotonic() - rhythm.due_at
+        is_due = late_s >= -MAX_EARLY_S
         if is_due:
-            self._rhythms[account] = rhythm.after(max(now, rhythm.due_at))
+            self._rhythms[account] = self._after(rhythm, max(0.0, late_s))
         self._arm(account)
         if is_due:
             self._due(account)

@@ -12,6 +12,7 @@ from popsync.agent.overview import AccountOverview
 from popsync.agent.polls import Polls, result_of
 from popsync.agent.schedule import ClockSchedule, Schedule
 from popsync.agent.standing import Standing, next_standing
+from popsync.agent.timetable import Timetable, timetable_for
 from popsync.agent.watched import Pollster, StandingMemory, Watched, choose
 from popsync.config.account import AccountConfig
 from popsync.config.diff import compare_configs
@@ -206,12 +207,17 @@ class Supervisor:
         *,
         at_once: Collection[str] = (),
     ) -> None:
+        spreads = len(accounts) > HANDFUL
         for name, account in accounts.items():
-            every_s = float(account.poll_every_s)
-            watched = Watched(name, account.account_id, every_s, pollster, Standing())
+            timetable = timetable_for(account)
+            watched = Watched(name, account.account_id, timetable, pollster, Standing())
             self._watched[name] = watched
-            spreads = len(accounts) > HANDFUL and name not in at_once
-            self._wait(watched, every_s * self._chance() if spreads else 0.0)
+            self._wait(watched, 0.0 if name in at_once else self._first_in_s(timetable, spreads))
+
+    def _first_in_s(self, timetable: Timetable, spreads: bool) -> float:
+        now = self._clock()
+        pause_s = timetable.next_in_s(now) * self._chance() if spreads else 0.0
+        return timetable.not_before_s(pause_s, now)
 
     def _drop(self, name: str) -> Watched | None:
         """Poll the account no more; a poll under way goes on to its end."""
@@ -254,13 +260,14 @@ class Supervisor:
             return PollReport(watched.name, PollSummary(now, now, error=str(error)), error)
 
     def _learn(self, watched: Watched, report: PollReport) -> None:
-        before = watched.standing
-        watched.standing, next_poll_in_s = next_standing(
-            before, report, poll_every_s=watched.poll_every_s, chance=self._chance()
+        before, timetable, now = watched.standing, watched.timetable, self._clock()
+        watched.standing, pause_s = next_standing(
+            before, report, poll_every_s=timetable.next_in_s(now), chance=self._chance()
         )
         if report.error is not None and dispose(report.error) is Disposition.STOP:
             self._end_for(report.error)
-        if next_poll_in_s is not None:
+        if pause_s is not None:
+            next_poll_in_s = timetable.not_before_s(pause_s, now)
             self._tell(before, watched.standing, report, next_poll_in_s)
             self._wait(watched, next_poll_in_s)
 
@@ -279,7 +286,7 @@ class Supervisor:
             return
         if watched.standing.failures:
             self._polls.forget(watched.id)
-        self._schedule.set(watched.name, every_s=watched.poll_every_s, first_after_s=pause_s)
+        self._schedule.set(watched.name, timetable=watched.timetable, first_after_s=pause_s)
 
     def _is_wanted(self, watched: Watched) -> bool:
         """Say whether the account is there under the same configuration, and may be polled."""

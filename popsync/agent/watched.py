@@ -6,6 +6,7 @@ from typing import Protocol
 
 from popsync.agent.overview import AccountOverview, state_of
 from popsync.agent.standing import Standing
+from popsync.agent.timetable import Timetable
 from popsync.errors import UnknownAccount, escape
 from popsync.ledger import StoredStanding
 from popsync.model import AccountId
@@ -42,7 +43,7 @@ class Watched:
 
     name: str
     id: AccountId
-    poll_every_s: float
+    timetable: Timetable
     pollster: Pollster
     standing: Standing
     polling_since: float | None = None

@@ -13,6 +13,7 @@ from popsync.config.fields import (
     OptionalPath,
     Port,
     ReversePath,
+    Schedule,
     SecretField,
     Size,
     TextList,
@@ -107,9 +108,17 @@ class AccountConfig(Table):
     poll_every_s: Interval = Field(
         default=300,
         alias="poll_every",
-        description="Time from one poll to the next.",
+        description="Time from one poll to the next, unless there is a schedule.",
         examples=["5m"],
         json_schema_extra={"default": "5m"},
+    )
+    schedule: Schedule = Field(
+        default=None,
+        description="When to poll, in place of poll_every: minute, hour, day of the month, month "
+        "and weekday as in a crontab, in local time. 0 and 7 are Sunday; days and months have "
+        "English names, too. What an account says beats what [defaults] says, whichever of the "
+        "two it is.",
+        examples=["*/5 8-18 * * mon-fri"],
     )
     max_octets: Size = Field(
         default=50 * 1024**2,

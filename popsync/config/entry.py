@@ -21,6 +21,8 @@ _STAND_INS: Mapping[str, object] = {
     "mode": "keep",
     "path": "/",
 }
+_ALTERNATIVES = {"poll_every": "schedule", "schedule": "poll_every"}
+"""Keys that say the same thing in another way: whoever states one does not inherit the other."""
 _CONSEQUENCES = {"default_factory_not_called"}
 """What pydantic reports only because another key is wrong."""
 
@@ -48,7 +50,9 @@ class Entry:
 
     def merged(self) -> dict[str, Any]:
         """Give its own values, and the inherited ones that it does not state itself."""
-        return {**(self.inherited.values if self.inherited else {}), **self.values}
+        inherited = self.inherited.values if self.inherited else {}
+        kept = {k: v for k, v in inherited.items() if _ALTERNATIVES.get(k) not in self.values}
+        return {**kept, **self.values}
 
     def origin(self, key: str) -> "Entry":
         """Give the entry that states ``key``; this one when none does."""

@@ -24,6 +24,7 @@ _FOREIGN_KEYS = {
     "destination": ("deliver_to", 'write deliver_to = ["…"]'),
     "server": ("host", 'write host = "…"'),
     "interval": ("poll_every", 'write poll_every = "5m"'),
+    "cron": ("schedule", 'write schedule = "*/5 8-18 * * mon-fri"'),
     "passwordeval": ("password", 'write password = { command = ["…"] }'),
     "password_command": ("password", 'write password = { command = ["…"] }'),
 }

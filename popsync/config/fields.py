@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationI
 from pydantic.functional_validators import PlainValidator
 
 from popsync.config import checks
+from popsync.config.cron import CronTimes, parse_cron
 from popsync.config.secret_table import SECRET_SCHEMA, parse_secret
 from popsync.config.secrets import Secret
 from popsync.config.units import parse_duration, parse_interval, parse_size
@@ -74,6 +75,9 @@ OptionalSecret = Annotated[Secret | None, PlainValidator(_secret), WithJsonSchem
 _DURATION_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"}
 Duration = Annotated[int, PlainValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
 Interval = Annotated[int, PlainValidator(parse_interval), WithJsonSchema(_DURATION_SCHEMA)]
+Schedule = Annotated[
+    CronTimes | None, PlainValidator(parse_cron), WithJsonSchema({"type": "string"})
+]
 Size = Annotated[
     int,
     PlainValidator(parse_size),

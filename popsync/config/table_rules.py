@@ -52,6 +52,11 @@ def _delete_after_has_effect(draft: Draft[AccountConfig]) -> Iterator[Problem]:
         )
 
 
+def _polls_by_one_rule(draft: Draft[AccountConfig]) -> Iterator[Problem]:
+    if {"schedule", "poll_every"} <= draft.entry.merged().keys():
+        yield draft.entry.problem("cannot stand beside poll_every; remove one of them", "schedule")
+
+
 def _smtp_login_is_whole(draft: Draft[SmtpDestination]) -> Iterator[Problem]:
     stated = draft.entry.values
     if "user" in stated and "password" not in stated:
@@ -114,6 +119,7 @@ _RULES: dict[type[Table], tuple[tuple[tuple[str, ...], _Rule], ...]] = {
     AccountConfig: (
         (("tls", "host", "allow_plaintext"), _account_encrypts),
         (("mode", "delete_after"), _delete_after_has_effect),
+        (("schedule", "poll_every"), _polls_by_one_rule),
         _PINS,
     ),
     SmtpDestination: (

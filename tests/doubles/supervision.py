@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from popsync.agent.events import AgentEvent
 from popsync.agent.supervisor import Supervisor
+from popsync.agent.timetable import Timetable
 from popsync.config.model import Config
 from popsync.errors import PopsyncError
 from popsync.ledger import StoredStanding
@@ -24,7 +25,7 @@ class NotingSchedule:
         self.sets = 0
         self.closed = False
 
-    def set(self, account: str, *, every_s: float, first_after_s: float) -> None:
+    def set(self, account: str, *, timetable: Timetable, first_after_s: float) -> None:
         """Note it."""
         self.sets += 1
         self.first_after_s[account] = first_after_s

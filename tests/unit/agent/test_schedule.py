@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from popsync.agent.schedule import ClockSchedule, Rhythm
+from popsync.agent.schedule import ClockSchedule
+from popsync.agent.timetable import CronMoments, Interval
+from popsync.config.cron import parse_cron
 
 
 class Clocks:
@@ -45,27 +47,12 @@ def nobody(account: str) -> None:
     raise AssertionError(account)
 
 
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [
-        pytest.param(100.0, 160.0, id="on time"),
-        pytest.param(100.4, 160.0, id="a little late, the phase stays"),
-        pytest.param(99.0, 160.0, id="a little early"),
-        pytest.param(160.0, 220.0, id="a whole interval late"),
-        pytest.param(1_000_000_030.0, 1_000_000_060.0, id="after years"),
-    ],
-)
-def test_a_rhythm_skips_what_was_missed(now: float, expected: float) -> None:
-    """However late it is, one moment is next, and it is in phase."""
-    assert Rhythm(60.0, 100.0).after(now).due_at == pytest.approx(expected)
-
-
 async def test_an_account_is_due_and_armed_for_the_next_time() -> None:
     """The first moment can be now; the second is one interval later."""
     due: asyncio.Queue[str] = asyncio.Queue()
     with schedule_on(Clocks(), due.put_nowait) as schedule:
-        schedule.set("work", every_s=300, first_after_s=0)
-        schedule.set("home", every_s=300, first_after_s=200)
+        schedule.set("work", timetable=Interval(300), first_after_s=0)
+        schedule.set("home", timetable=Interval(300), first_after_s=200)
         first = await due.get()
 
         assert (first, due.empty()) == ("work", True)
@@ -83,7 +70,7 @@ async def test_an_account_stays_armed_when_nobody_can_hear_of_it(
         raise RuntimeError("deaf")
 
     with schedule_on(Clocks(), due) as schedule:
-        schedule.set("work", every_s=300, first_after_s=0)
+        schedule.set("work", timetable=Interval(300), first_after_s=0)
         await told.wait()
 
         assert armed_in_s(schedule, "work") == 300
@@ -93,10 +80,23 @@ async def test_an_account_stays_armed_when_nobody_can_hear_of_it(
 async def test_an_account_that_is_set_anew_begins_anew() -> None:
     """Both interval and phase are those of the last call."""
     with schedule_on(Clocks(), nobody) as schedule:
-        schedule.set("work", every_s=300, first_after_s=200)
-        schedule.set("work", every_s=300, first_after_s=3600)
+        schedule.set("work", timetable=Interval(300), first_after_s=200)
+        schedule.set("work", timetable=Interval(300), first_after_s=3600)
 
         assert armed_in_s(schedule, "work") == 3600
+
+
+async def test_an_account_that_goes_by_the_time_of_day_follows_a_clock_that_was_set() -> None:
+    """Its moments are those that the new time has; a minute after one, the next is in four."""
+    clocks = Clocks()
+    clocks.wall = 1_000_200.0  # a whole number of five minutes
+    with schedule_on(clocks, nobody) as schedule:
+        times = CronMoments(parse_cron("*/5 * * * *"), UTC)
+        schedule.set("work", timetable=times, first_after_s=120)
+        clocks.go(10, wall_moves=3660)
+        schedule.check_clock()
+
+        assert (schedule.due_in_s("work"), armed_in_s(schedule, "work")) == (240, 240)
 
 
 @pytest.mark.parametrize("moved", [-3600.0, 3600.0, 6.0])
@@ -104,7 +104,7 @@ async def test_a_wall_clock_that_was_set_moves_no_account(moved: float) -> None:
     """Ten seconds before it is due an account is armed for ten seconds, whatever the date is."""
     clocks = Clocks()
     with schedule_on(clocks, nobody) as schedule:
-        schedule.set("work", every_s=60, first_after_s=60)
+        schedule.set("work", timetable=Interval(60), first_after_s=60)
         clocks.go(50, wall_moves=moved + 50)
         schedule.check_clock()
 
@@ -115,7 +115,7 @@ async def test_a_wall_clock_that_is_a_little_off_is_left_alone() -> None:
     """Clocks are always being corrected; nothing is armed anew for that."""
     clocks = Clocks()
     with schedule_on(clocks, nobody) as schedule:
-        schedule.set("work", every_s=60, first_after_s=60)
+        schedule.set("work", timetable=Interval(60), first_after_s=60)
         before = schedule.next_moment("work")
         clocks.go(50, wall_moves=54)
         schedule.check_clock()
@@ -127,7 +127,7 @@ async def test_a_wall_clock_that_was_set_counts_once() -> None:
     """The next check finds nothing to do."""
     clocks = Clocks()
     with schedule_on(clocks, nobody) as schedule:
-        schedule.set("work", every_s=60, first_after_s=60)
+        schedule.set("work", timetable=Interval(60), first_after_s=60)
         clocks.go(1, wall_moves=3600)
         schedule.check_clock()
         before = schedule.next_moment("work")
@@ -141,7 +141,7 @@ async def test_a_job_that_the_wall_clock_hurried_has_to_wait() -> None:
     """After a jump ahead APScheduler fires everything at once, and nobody is told."""
     clocks = Clocks()
     with schedule_on(clocks, nobody) as schedule:
-        schedule.set("work", every_s=60, first_after_s=60)
+        schedule.set("work", timetable=Interval(60), first_after_s=60)
         clocks.go(20)
         await schedule._fire("work")
 
@@ -152,7 +152,7 @@ async def test_a_schedule_tells_when_an_account_is_due() -> None:
     """By the clock that nobody sets; less than zero when the moment has passed unheard."""
     clocks = Clocks()
     with schedule_on(clocks, nobody) as schedule:
-        schedule.set("work", every_s=60, first_after_s=60)
+        schedule.set("work", timetable=Interval(60), first_after_s=60)
         clocks.go(20, wall_moves=3600)
         ahead = schedule.due_in_s("work")
         clocks.go(50)
@@ -164,7 +164,7 @@ async def test_a_schedule_tells_when_an_account_is_due() -> None:
 async def test_a_removed_account_is_due_no_more() -> None:
     """Not even when its job was just firing; removing it twice is nothing."""
     with schedule_on(Clocks(), nobody) as schedule:
-        schedule.set("work", every_s=60, first_after_s=60)
+        schedule.set("work", timetable=Interval(60), first_after_s=60)
         schedule.remove("work")
         schedule.remove("work")
         await schedule._fire("work")
@@ -175,7 +175,7 @@ async def test_a_removed_account_is_due_no_more() -> None:
 async def test_a_closed_schedule_is_silent() -> None:
     """Closing it twice is nothing; what is due at that moment is not told."""
     with schedule_on(Clocks(), nobody) as schedule:
-        schedule.set("work", every_s=60, first_after_s=0)
+        schedule.set("work", timetable=Interval(60), first_after_s=0)
         schedule.close()
         schedule.close()
         await schedule._fire("work")

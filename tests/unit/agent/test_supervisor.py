@@ -38,6 +38,21 @@ async def test_many_accounts_are_spread_over_their_interval(tmp_path: Path) -> N
         assert set(watch.schedule.first_after_s.values()) == {150.0}
 
 
+async def test_an_account_with_a_schedule_keeps_to_it(tmp_path: Path) -> None:
+    """It waits for its first moment, and comes back from failures at one; it is 16:40."""
+    config = load(tmp_path, INBOX + table("jane", 'schedule = "*/30 * * * *"'))
+    async with watching(config) as watch:
+        first_after_s = watch.schedule.first_after_s["jane"]
+        pauses = []
+        for _ in range(3):
+            (await watch.next_poll("jane")).end(ConnectFailed("nobody answers"))
+            await watch.next_event()
+            pauses.append(watch.schedule.first_after_s["jane"])
+
+        assert first_after_s == 800.0
+        assert pauses == [800.0, 2600.0, 4400.0]
+
+
 async def test_an_account_is_polled_once_at_a_time(jane: Config) -> None:
     """However often it is due meanwhile, one more poll follows, and then none."""
     async with watching(jane) as watch:
