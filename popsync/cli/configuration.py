@@ -1,6 +1,8 @@
 """The configuration that a command works with, and which of its accounts."""
 
 import os
+import re
+import tomllib
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -9,8 +11,13 @@ from pathlib import Path
 import click
 
 from popsync.cli.options import invocation
-from popsync.config.load import find_config, load_config
+from popsync.config.find import default_state_dir, find_config
+from popsync.config.load import load_config
 from popsync.config.model import Config
+from popsync.errors import ConfigError
+
+_STATE_DIR = re.compile(r"^state_dir[ \t]*=[ \t]*(['\"])(.+?)\1", re.MULTILINE)
+"""Finds it in a file that is not even TOML at the moment."""
 
 
 def load_invoked_config() -> Config:
@@ -33,6 +40,46 @@ def load_checked_config(path: Path | None = None) -> Config:
     )
 
 
+def find_state_dir() -> Path:
+    """Give where the same file keeps its state, also when much of the file is a mistake.
+
+    Whoever asks a running popsync needs no more. Raises ConfigError when there is no file.
+    """
+    path = find_config(invocation().config, os.environ).absolute()
+    written = _read_state_dir(path)
+    return path.parent / Path(written).expanduser() if written else default_state_dir(os.environ)
+
+
+def _read_state_dir(path: Path) -> str:
+    """Give ``state_dir`` as it is written, or nothing."""
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    try:
+        written = tomllib.loads(text).get("state_dir")
+    except tomllib.TOMLDecodeError:
+        found = _STATE_DIR.search(text)
+        written = found[2] if found else None
+    return written if isinstance(written, str) else ""
+
+
+def complete_account(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Give the accounts that a shell may offer; none when the configuration has a mistake."""
+    try:
+        with ctx.scope(cleanup=False):
+            config = load_invoked_config()
+    except ConfigError:
+        return []
+    return [name for name in config.accounts if name.startswith(incomplete)]
+
+
+accounts_argument = click.argument(
+    "accounts", nargs=-1, metavar="[ACCOUNT]...", shell_complete=complete_account
+)
+"""Names of accounts, or patterns, or nothing."""
+
+
 def choose_accounts(config: Config, patterns: Sequence[str]) -> list[str]:
     """Give the accounts that the user means, in file order: names, or globs such as ``work-*``.
 
@@ -41,12 +88,16 @@ def choose_accounts(config: Config, patterns: Sequence[str]) -> list[str]:
     """
     if not patterns:
         return [name for name, account in config.accounts.items() if account.enabled]
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in config.accounts):
-            raise click.UsageError(_describe_stranger(pattern, config.accounts))
-    return [
-        name for name in config.accounts if any(fnmatchcase(name, pattern) for pattern in patterns)
-    ]
+    return match_names(config.accounts, patterns)
+
+
+def match_names(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    """Give the names that fit any of the patterns. Raises click.UsageError when one fits none."""
+    known, wanted = list(names), list(patterns)
+    for pattern in wanted:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise click.UsageError(_describe_stranger(pattern, known))
+    return [name for name in known if any(fnmatchcase(name, pattern) for pattern in wanted)]
 
 
 def _describe_stranger(pattern: str, names: Iterable[str]) -> str:

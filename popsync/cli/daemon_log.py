@@ -11,7 +11,7 @@ from popsync.agent.events import AgentEvent, Failed, Recovered, Reloaded, Starte
 from popsync.cli.event_log import EventLog
 from popsync.cli.words import count, format_span
 from popsync.config.diff import ConfigChanges, NameChanges
-from popsync.errors import ConfigError, PopsyncError
+from popsync.errors import ConfigError, PopsyncError, escape
 from popsync.poll.events import Event, PollEnded, Warned
 
 NEEDS_RESTART = frozenset({"state_dir", "log"})
@@ -58,6 +58,12 @@ class DaemonLog:
         with suppress(OSError):
             said = "the configuration is not watched any more, use SIGHUP"
             self._log.error(said, exc_info=error)
+
+    def miss_commands(self, error: OSError) -> None:
+        """Say that commands such as ``popsync poll`` cannot reach this daemon."""
+        with suppress(OSError):
+            reason = escape(error.strerror or str(error))
+            self._log.error("takes no commands, signals still work", reason=reason)
 
     def _tell(self, event: Event | AgentEvent) -> None:
         match event:

@@ -10,7 +10,11 @@ import click
 
 from popsync.agent.agent import AccountPlan
 from popsync.agent.assembly import open_agent
-from popsync.cli.configuration import choose_accounts, load_invoked_config
+from popsync.cli.configuration import (
+    accounts_argument,
+    choose_accounts,
+    load_invoked_config,
+)
 from popsync.cli.event_log import EventLog
 from popsync.cli.exit_codes import choose_exit_code
 from popsync.cli.logs import set_up_logs
@@ -26,7 +30,7 @@ from popsync.poll.events import Event, Observer, PollReport
 @click.command("once", cls=Command)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do none of it.")
 @json_option
-@click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...")
+@accounts_argument
 def command(accounts: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """Poll accounts once, for cron and timers.
 

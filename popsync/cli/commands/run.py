@@ -2,13 +2,16 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 
 import click
 
 from popsync.agent.assembly import open_assembly
+from popsync.agent.control import SOCKET_NAME
+from popsync.agent.controller import Controller
 from popsync.agent.supervisor import Supervisor
 from popsync.cli.configuration import load_invoked_config
 from popsync.cli.daemon_log import DaemonLog
@@ -18,6 +21,7 @@ from popsync.cli.options import Command, invocation
 from popsync.cli.reloading import Reloading
 from popsync.cli.stopping import Stopping, run_stoppable
 from popsync.config.model import Config
+from popsync.net.local import serve_local
 
 
 @click.command("run", cls=Command)
@@ -35,6 +39,7 @@ def command() -> int:
 
 
 async def _run(config: Config, stopping: Stopping) -> None:
+    began_at = time.time()
     log = DaemonLog()
     supervisor = Supervisor(stop=stopping, observe=log)
     reloading = Reloading(config, supervisor.apply, log)
@@ -43,8 +48,23 @@ async def _run(config: Config, stopping: Stopping) -> None:
         async with (
             open_assembly(config, observe=log, stopping=stopping) as assembly,
             reloading.at_work(),
+            _taking_commands(config, Controller(supervisor, reloading, began_at=began_at), log),
         ):
             await supervisor.run(config, assembly.build_agent, assembly.memory)
+
+
+@asynccontextmanager
+async def _taking_commands(
+    config: Config, controller: Controller, log: DaemonLog
+) -> AsyncIterator[None]:
+    """Do what other commands ask, as long as the block lasts; polling goes on without, too."""
+    async with AsyncExitStack() as stack:
+        try:
+            path = config.state_dir / SOCKET_NAME
+            await stack.enter_async_context(serve_local(path, controller.answer))
+        except OSError as error:
+            log.miss_commands(error)
+        yield
 
 
 @contextmanager
