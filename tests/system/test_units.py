@@ -39,7 +39,9 @@ def analyze(root: Path, *arguments: str | Path) -> str:
 def test_systemd_finds_no_mistake(tmp_path: Path, scope: str, unit: str) -> None:
     """Every key is known and every value understood."""
     for file in UNITS.iterdir():
-        text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", file.read_text(), flags=re.M)
+        text = re.sub(
+            r"^ExecStart=\S+", "ExecStart=/bin/true", file.read_text(), flags=re.MULTILINE
+        )
         (tmp_path / file.name).write_text(text)
 
     assert analyze(tmp_path, scope, "verify", "--man=no", tmp_path / unit) == ""
