@@ -3,11 +3,14 @@
 from collections import deque
 from collections.abc import Sequence
 
-from popsync.errors import DeliveryRejected, DestinationUnavailable
+from popsync.errors import DeliveryDeferred, DeliveryRejected, DestinationUnavailable
 from popsync.model import Intent, Journal, Outcome, Parcel, Receipt, Refusal
 
-MAX_REJECTED_IN_A_ROW = 3
-"""More is not about messages: the server is set up wrongly, and to hold all mail is no help."""
+MAX_REFUSED_IN_A_ROW = 3
+"""More is not about messages: the server is full or set up wrongly, and to hold all mail or to
+send it all in vain is no help."""
+
+_Verdict = type[DeliveryRejected] | type[DeliveryDeferred]
 
 
 class Batch:
@@ -18,7 +21,8 @@ class Batch:
         self._journal = journal
         self._settled: list[Outcome] = []
         self._accepted = False
-        self._rejected_in_a_row = 0
+        self._refused_as: _Verdict | None = None
+        self._refused_in_a_row = 0
 
     @property
     def waiting(self) -> bool:
@@ -40,19 +44,19 @@ class Batch:
     def conclude(self, outcomes: Sequence[Outcome]) -> None:
         """Learn from all outcomes that one message had at the server.
 
-        Raises DestinationUnavailable after the third message in a row that was rejected for all
-        its recipients, unless one was accepted in this batch.
+        Raises DestinationUnavailable after the third message in a row that was rejected, or the
+        third that was deferred, for all its recipients, unless one was accepted in this batch.
         """
-        rejections = [
-            outcome.error
-            for outcome in outcomes
-            if isinstance(outcome, Refusal) and isinstance(outcome.error, DeliveryRejected)
-        ]
         self._accepted |= any(isinstance(outcome, Receipt) for outcome in outcomes)
-        entirely = len(rejections) == len(outcomes)
-        self._rejected_in_a_row = self._rejected_in_a_row + 1 if entirely else 0
-        if self._rejected_in_a_row >= MAX_REJECTED_IN_A_ROW and not self._accepted:
-            raise DestinationUnavailable(f"refuses every message: {rejections[-1]}")
+        refused_as = _verdict_of_all(outcomes)
+        if refused_as is not self._refused_as:
+            self._refused_as, self._refused_in_a_row = refused_as, 0
+        self._refused_in_a_row += 1
+        if refused_as is None or self._accepted or self._refused_in_a_row < MAX_REFUSED_IN_A_ROW:
+            return
+        verb = "refuses" if refused_as is DeliveryRejected else "puts off"
+        last = [outcome.error for outcome in outcomes if isinstance(outcome, Refusal)][-1]
+        raise DestinationUnavailable(f"{verb} every message: {last}")
 
     async def commit(self, *intents: Intent) -> None:
         """Make all that is known durable, and ``intents`` with it.
@@ -66,3 +70,11 @@ class Batch:
         """Make durable what is left, if anything is."""
         if self._settled:
             await self.commit()
+
+
+def _verdict_of_all(outcomes: Sequence[Outcome]) -> _Verdict | None:
+    """Give what all recipients were refused as, alike; None when they were not."""
+    for verdict in (DeliveryRejected, DeliveryDeferred):
+        if all(isinstance(o, Refusal) and isinstance(o.error, verdict) for o in outcomes):
+            return verdict
+    return None

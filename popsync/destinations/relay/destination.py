@@ -63,7 +63,7 @@ class RelayDestination:
 
         A parcel without an outcome was not delivered: its final dot was never sent. Raises
         DestinationUnavailable when the rest has to wait, also after three messages in a row were
-        rejected for good and none was accepted; LedgerError, SecretUnavailable.
+        rejected, or three deferred, and none was accepted; LedgerError, SecretUnavailable.
         """
         batch = Batch(parcels, journal)
         async with self._links.turn():

@@ -263,6 +263,21 @@ async def test_after_three_rejections_in_a_row_the_rest_waits(
     assert {uid for uid, _, _ in journal.told()} == {"u0", "u1", "u2"}
 
 
+@BOTH
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA", "DOT"])
+async def test_after_three_deferrals_in_a_row_the_rest_waits(
+    extensions: tuple[str, ...], step: str
+) -> None:
+    """A server that has no room now is not sent a thousand messages in vain."""
+    script = SmtpScript(extensions=extensions, answers={step: ["452 no room"] * 1000})
+    journal = RecordingJournal()
+    with pytest.raises(DestinationUnavailable, match=r"puts off every message: .*452 no room"):
+        await deliver(script, [make_parcel(n) for n in range(1000)], journal)
+
+    assert [uid for uid, _, _ in journal.told()] == ["u0", "u1", "u2"]
+    assert len(journal.refusals()) == 3
+
+
 @pytest.mark.parametrize("pardon", ["", "451 later"])
 async def test_a_message_that_is_not_rejected_breaks_the_row(pardon: str) -> None:
     """Only rejections in a row count, and none once a message was accepted."""
