@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from tests.odd_servers.server import CLOSE, SILENCE, Answer, Mail, Oddity, Turn, stuff
 
 
-def _mail(name: str, body: bytes = b"Hello.\r\n") -> Mail:
+def make_mail(name: str, body: bytes = b"Hello.\r\n") -> Mail:
+    """Make a message that is known by ``name``."""
     head = f"From: a@example.org\r\nMessage-ID: <{name}@example.org>\r\nSubject: {name}\r\n\r\n"
     return Mail(f"uid-{name}".encode(), head.encode() + body)
 
 
-ONE, TWO, THREE = _mail("one"), _mail("two", b"Second.\r\n" * 40), _mail("three")
+ONE, TWO, THREE = make_mail("one"), make_mail("two", b"Second.\r\n" * 40), make_mail("three")
 MAIL = (ONE, TWO, THREE)
 
 
@@ -96,7 +97,7 @@ def _refusal_inside_the_listing(turn: Turn) -> bytes | None:
     return turn.usual.removesuffix(b".\r\n") + b"-ERR expunged\r\n.\r\n"
 
 
-_FORGED = _mail("forged", b"Before.\r\n.\r\n+OK\r\nSubject: forged\r\n\r\nEvil.\r\n")
+_FORGED = make_mail("forged", b"Before.\r\n.\r\n+OK\r\nSubject: forged\r\n\r\nEvil.\r\n")
 
 
 def _unstuffed(turn: Turn) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Polls an odd server into a Maildir with everything real in between."""
+"""Polls an odd server into a Maildir, or into a relay, with everything real in between."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ from popsync.net.tls import TlsOptions
 from popsync.poll.events import Event, PollReport, Warned
 from popsync.poll.once import poll_once
 from popsync.poll.policy import Account, Policy, Route
-from popsync.poll.ports import Ports
+from popsync.poll.ports import Destination, Ports
 from popsync.storage import Scratch
 from tests.doubles.pop3_script import ScriptedServer
 from tests.odd_servers.server import OddServer
@@ -34,7 +34,7 @@ async def _password() -> str:
 
 @dataclass
 class Bench:
-    """One account of an odd server, delivered into the Maildir ``path``."""
+    """One account of an odd server, delivered into the Maildir ``path`` or somewhere else."""
 
     path: Path
     account: Account
@@ -72,9 +72,18 @@ class Bench:
 
 @asynccontextmanager
 async def open_bench(
-    server: OddServer, directory: Path, *, deletes: bool = True, deadlines: Deadlines = QUICK
+    server: OddServer,
+    directory: Path,
+    *,
+    deletes: bool = True,
+    deadlines: Deadlines = QUICK,
+    destination: Destination | None = None,
+    recipients: tuple[str, ...] = ("",),
 ) -> AsyncIterator[Bench]:
-    """Serve ``server`` on a real socket and give a bench that polls it."""
+    """Serve ``server`` on a real socket and give a bench that polls it.
+
+    destination: where the mail goes instead of into a Maildir.
+    """
     state, maildir = directory / "state", directory / "maildir"
     state.mkdir()
     clock = [1_000_000.0]
@@ -91,20 +100,23 @@ async def open_bench(
                 Scratch(state),
                 deadlines=deadlines,
             )
-            inbox = MaildirDestination("inbox", maildir, token=ledger.token, hostname="here")
+            to = destination or MaildirDestination(
+                "inbox", maildir, token=ledger.token, hostname="here"
+            )
             ports = Ports(
                 open_maildrop=partial(connect_maildrop, settings),
-                destinations={"inbox": inbox},
+                destinations={to.name: to},
                 ledger=ledger,
                 clock=lambda: clock[0],
                 observe=events.append,
                 stopping=lambda: False,
             )
+            policy = Policy(deletes=deletes, destinations=frozenset({to.name}))
             account = Account(
                 AccountId("jane@127.0.0.1"),
                 "work",
-                Policy(deletes=deletes, destinations=frozenset({"inbox"})),
-                (Route("inbox", ("",)),),
+                policy,
+                (Route(to.name, recipients),),
                 find_reverse_path=lambda _head: "",
             )
             yield Bench(maildir, account, ports, clock, events)
