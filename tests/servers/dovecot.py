@@ -10,7 +10,7 @@ import itertools
 import os
 import pwd
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -166,6 +166,17 @@ class Dovecot:
     def log(self) -> str:
         """What the server has logged so far."""
         return (self.home / "dovecot.log").read_text("utf-8", "replace")
+
+    def processes(self, *names: str) -> list[int]:
+        """Give the ids of the server's processes that have one of these names."""
+        found = []
+        for about in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has just ended
+                pid, _, rest = about.read_text().partition(" (")
+                name, _, fields = rest.rpartition(") ")
+                if name in names and fields.split()[1] == str(self._program.pid):
+                    found.append(int(pid))
+        return found
 
     def add_user(self, user: str, password: str = PASSWORD) -> None:
         """Make a user with an empty mailbox, known to POP3 and to LMTP at once."""
