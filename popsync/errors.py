@@ -229,6 +229,10 @@ class DeliveryUndone(DeliveryError):
     """What was staged is no longer there, so the message must be retrieved again."""
 
 
+class DeliveryBroken(DeliveryError):
+    """We failed on the message ourselves, its cause says how: a bug, and the destination's not."""
+
+
 # -- the ledger ------------------------------------------------------------------------------
 
 

@@ -1,26 +1,22 @@
 """One batch of retrieved messages to every destination that is still owed them."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from popsync.errors import LedgerError, escape
+from popsync.errors import DeliveryBroken, LedgerError, escape
 from popsync.model import (
-    AccountMemory,
     Content,
     DeliveryKey,
     DeliveryState,
     DeliveryStatus,
-    Digest,
     Envelope,
-    ListedMessage,
     MessageKey,
     Parcel,
+    Refusal,
     RetrievedMessage,
     SeenMessage,
-    UniqueId,
 )
 from popsync.poll.disposition import NEVER_TRIED
 from popsync.poll.events import Warned
@@ -32,42 +28,14 @@ from popsync.poll.header import (
     parcel_name,
     read_head,
 )
+from popsync.poll.isolation import isolate_bugs
 from popsync.poll.journal import BatchJournal
-from popsync.poll.plan import PollPlan
-from popsync.poll.policy import Account, Route
-from popsync.poll.ports import Ports
+from popsync.poll.policy import Route
 from popsync.poll.renumbering import Statuses, recognise
+from popsync.poll.session import Session
 
-
-@dataclass(slots=True)
-class Session:
-    """What is known of one session, and what has come of it so far."""
-
-    account: Account
-    ports: Ports
-    memory: AccountMemory
-    plan: PollPlan
-    vanished: frozenset[Digest] = frozenset()
-    """Of known messages that nobody told the server to delete and that are not listed."""
-    copies: Counter[MessageKey] = field(default_factory=Counter)
-    settled: list[ListedMessage] = field(default_factory=list)
-    """Retrieved, and every delivery has its receipt."""
-    unsettled: list[ListedMessage] = field(default_factory=list)
-    """Retrieved, and still owed to some destination: QUIT would be too early."""
-    refused: list[ListedMessage] = field(default_factory=list)
-    """The server would not give them."""
-    suspect: set[UniqueId] = field(default_factory=set)
-    """Retrieved with doubtful bytes: never deleted."""
-    delivered: int = 0
-    octets: int = 0
-    held: int = 0
-    deferred: int = 0
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether everything that the plan wanted has been dealt with."""
-        dealt_with = len(self.settled) + len(self.unsettled) + len(self.refused)
-        return self.plan.is_whole and dealt_with == len(self.plan.retrieve)
+Rows = Mapping[MessageKey, Sequence[RetrievedMessage]]
+"""Of each message every row of the listing that brought it: identical copies may share a key."""
 
 
 class Consignment(NamedTuple):
@@ -75,9 +43,10 @@ class Consignment(NamedTuple):
 
     key: MessageKey
     rows: Sequence[RetrievedMessage]
-    """Every row of the listing that brought it: identical copies may share a unique-id."""
     statuses: Mapping[DeliveryKey, DeliveryStatus]
     owed: tuple[DeliveryKey, ...]
+    message_id: str = ""
+    """Escaped; empty when it has none."""
 
     @property
     def suspect(self) -> str:
@@ -94,31 +63,68 @@ async def deliver_batch(messages: Sequence[RetrievedMessage], session: Session) 
     """Bring each message to every destination that is owed it, all destinations at once.
 
     What came of each is in ``session`` and in the ledger afterwards. Closes the contents. Raises
-    LedgerError or DestinationUnavailable, once every destination has ended.
+    LedgerError or DestinationUnavailable, once every destination has ended. A bug that a message
+    brings to light stops no other (P5) and is raised in the end.
     """
+    rows: dict[MessageKey, list[RetrievedMessage]] = defaultdict(list)
+    settled: set[MessageKey] = set()
+
+    async def deliver(keys: Collection[MessageKey]) -> None:
+        await _deliver({key: rows[key] for key in keys}, settled, session)
+
+    async def blame(key: MessageKey, bug: Exception) -> None:
+        await _blame(key, rows[key], bug, session)
+
     try:
-        consignments = await _consign(messages, session)
-        journal = _open_journal(consignments, session)
-        try:
-            await journal.remember([c.key for c in consignments if not c.owed])
-            await _send(consignments, journal, session)
-        finally:
-            _settle(consignments, journal, session)
+        for message in messages:
+            listed, content = message.listed, message.content
+            rows[MessageKey(session.account.id, listed.unique_id, content.digest)].append(message)
+        session.copies.update({key: len(same) for key, same in rows.items()})
+        await isolate_bugs(rows.keys(), deliver, blame)
     finally:
+        _part(rows, settled, session)
         for message in messages:
             message.content.close()
+
+
+async def _deliver(rows: Rows, settled: set[MessageKey], session: Session) -> None:
+    """Deliver what is owed now; adds to ``settled`` what is owed nothing any more."""
+    consignments = await _consign(rows, session)
+    journal = _open_journal(consignments, session)
+    try:
+        await journal.remember([c.key for c in consignments if not c.owed])
+        await _send(consignments, journal, session)
+    finally:
+        for consignment in consignments:
+            if _is_settled(consignment, journal):
+                settled.add(consignment.key)
+                _count_delivered(consignment, session)
+        _count_refused(journal, session)
+
+
+async def _blame(
+    key: MessageKey, rows: Sequence[RetrievedMessage], bug: Exception, session: Session
+) -> None:
+    """Defer what can still be deferred of a message on which we fail.
+
+    Nothing is read of it: that may be what fails. What a destination may have by now waits for
+    recovery.
+    """
+    known = await session.ports.ledger.deliveries([key])
+    statuses = known[key] if key in known else _every_delivery(key, session.account.routes)
+    owed = _due_deliveries(statuses, session.account.routes, session.ports.clock())
+    journal = _open_journal([Consignment(key, rows, statuses, owed)], session)
+    words = escape(f"popsync fails on this message: {type(bug).__name__}: {bug}")
+    error = DeliveryBroken(words)
+    error.__cause__ = bug
+    await journal.record([Refusal(delivery, error) for delivery in owed], [])
+    _count_refused(journal, session)
 
 
 # -- what is owed ----------------------------------------------------------------------------
 
 
-async def _consign(
-    messages: Sequence[RetrievedMessage], session: Session
-) -> tuple[Consignment, ...]:
-    rows: dict[MessageKey, list[RetrievedMessage]] = defaultdict(list)
-    for message in messages:
-        key = MessageKey(session.account.id, message.listed.unique_id, message.content.digest)
-        rows[key].append(message)
+async def _consign(rows: Rows, session: Session) -> tuple[Consignment, ...]:
     known = await _known(rows.keys(), session)
     strangers = {
         key: same[0].content.octets
@@ -129,14 +135,14 @@ async def _consign(
         known |= await recognise(
             session.account.id, strangers, session.memory, session.ports.ledger
         )
-    session.copies.update({key: len(same) for key, same in rows.items()})
     now = session.ports.clock()
     routes = session.account.routes
     consignments = []
     for key, same in rows.items():
         statuses = known[key] if key in known else _every_delivery(key, routes)
         owed = _due_deliveries(statuses, routes, now)
-        consignments.append(Consignment(key, same, statuses, owed))
+        message_id = find_message_id(read_head(same[0].content.chunks()))
+        consignments.append(Consignment(key, same, statuses, owed, escape(message_id)))
     return tuple(consignments)
 
 
@@ -156,7 +162,8 @@ def _may_be_renamed(key: MessageKey, content: Content, session: Session) -> bool
 async def _known(keys: Collection[MessageKey], session: Session) -> dict[MessageKey, Statuses]:
     """Ask the ledger of those messages that it can know; most are new."""
     memory = session.memory.messages
-    asked = [key for key in keys if key.unique_id in memory or key in session.copies]
+    asked = [key for key in keys if key.unique_id in memory or key in session.consigned]
+    session.consigned.update(keys)
     return dict(await session.ports.ledger.deliveries(asked)) if asked else {}
 
 
@@ -210,7 +217,7 @@ def _seen(consignment: Consignment, session: Session) -> SeenMessage:
         suspect=bool(consignment.suspect),
         deliveries=tuple((d.destination, d.recipient) for d in consignment.statuses),
         listed_octets=consignment.rows[0].listed.octets,
-        message_id=escape(find_message_id(read_head(consignment.content.chunks()))),
+        message_id=consignment.message_id,
     )
 
 
@@ -258,15 +265,13 @@ def _pack(consignment: Consignment, destination: str, session: Session) -> Parce
 # -- what has come of it ---------------------------------------------------------------------
 
 
-def _settle(consignments: Sequence[Consignment], journal: BatchJournal, session: Session) -> None:
-    for consignment in consignments:
-        is_settled = _is_settled(consignment, journal)
-        rows = [row.listed for row in consignment.rows]
-        (session.settled if is_settled else session.unsettled).extend(rows)
-        if is_settled and consignment.owed:
-            session.delivered += 1
-            session.octets += consignment.content.octets
-        _note_suspect(consignment, session)
+def _count_delivered(consignment: Consignment, session: Session) -> None:
+    if consignment.owed:
+        session.delivered += 1
+        session.octets += consignment.content.octets
+
+
+def _count_refused(journal: BatchJournal, session: Session) -> None:
     session.held += len(journal.held)
     session.deferred += len(journal.deferred - journal.held)
 
@@ -278,9 +283,17 @@ def _is_settled(consignment: Consignment, journal: BatchJournal) -> bool:
     )
 
 
-def _note_suspect(consignment: Consignment, session: Session) -> None:
-    for row in consignment.rows:
-        if row.suspect:
-            session.suspect.add(row.listed.unique_id)
-            text = f"message {escape(row.listed.unique_id)} stays on the server: {row.suspect}"
-            session.ports.observe(Warned(session.account.name, text))
+def _part(rows: Rows, settled: Collection[MessageKey], session: Session) -> None:
+    """Tell the session which rows are settled, and which must not be deleted in any case."""
+    for key, same in rows.items():
+        listed = [row.listed for row in same]
+        (session.settled if key in settled else session.unsettled).extend(listed)
+        for row in same:
+            _note_suspect(row, session)
+
+
+def _note_suspect(row: RetrievedMessage, session: Session) -> None:
+    if row.suspect:
+        session.suspect.add(row.listed.unique_id)
+        text = f"message {escape(row.listed.unique_id)} stays on the server: {row.suspect}"
+        session.ports.observe(Warned(session.account.name, text))

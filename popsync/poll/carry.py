@@ -12,10 +12,11 @@ from popsync.model import (
     RetrievedMessage,
     UnretrievedMessage,
 )
-from popsync.poll.batch import Session, deliver_batch
+from popsync.poll.batch import deliver_batch
 from popsync.poll.disposition import pause_after_deferral
 from popsync.poll.events import Retrieved, Warned
 from popsync.poll.ports import Maildrop
+from popsync.poll.session import Session
 
 # A batch costs a destination a few syncs and the ledger two commits, whatever its size; two are
 # in flight at most (P8).

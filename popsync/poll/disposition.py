@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from popsync.errors import (
+    DeliveryBroken,
     DeliveryError,
     DeliveryInDoubt,
     DeliveryUndone,
@@ -40,6 +41,8 @@ HELD_PAUSES_S = (3600, 6 * 3600, 24 * 3600)
 """A refusal for good is asked again so often: most are a mistake in a server's settings."""
 MAX_REPEATS = 3
 """A message whose answer was lost is sent again so often; then it is held."""
+MAX_BROKEN_TRIES = 3
+"""A message that brings a bug to light is tried so often, deferrals included; then it is held."""
 
 NEVER_TRIED = DeliveryStatus(DeliveryState.SEEN, attempts=0, next_try=None)
 
@@ -72,7 +75,7 @@ def change_after_outcome(outcome: Outcome, before: DeliveryStatus, now: float) -
     if isinstance(outcome, Receipt):
         return DeliveryChange(outcome.delivery, DeliveryState.DELIVERED, escape(outcome.reply))
     doubts = before.doubts + isinstance(outcome.error, DeliveryInDoubt | DeliveryUndone)
-    state = _state_after_refusal(outcome.error, doubts)
+    state = _state_after_refusal(outcome.error, before, doubts)
     # A pause grows with what went wrong in the same way, and does not inherit from another.
     attempts = before.attempts + 1 if state is before.state else 1
     next_try = _next_try(outcome.error, state, attempts, now)
@@ -102,7 +105,13 @@ def pause_after_deferral(attempts: int) -> float:
     return min(DEFERRED_PAUSE_S * 2.0 ** min(attempts - 1, 16), MAX_DEFERRED_PAUSE_S)
 
 
-def _state_after_refusal(error: DeliveryError, doubts: int) -> DeliveryState:
+def _state_after_refusal(
+    error: DeliveryError, before: DeliveryStatus, doubts: int
+) -> DeliveryState:
+    if isinstance(error, DeliveryBroken):
+        was_held = before.state is DeliveryState.HELD
+        tried_enough = was_held or before.attempts + 1 >= MAX_BROKEN_TRIES
+        return DeliveryState.HELD if tried_enough else DeliveryState.DEFERRED
     if isinstance(error, DeliveryUndone):
         return DeliveryState.SEEN
     if isinstance(error, DeliveryInDoubt):

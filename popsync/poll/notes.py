@@ -8,11 +8,11 @@ from popsync.model import (
     MessageState,
     UnretrievedMessage,
 )
-from popsync.poll.batch import Session
 from popsync.poll.events import Listed, Warned
 from popsync.poll.plan import PollPlan, Reason
 from popsync.poll.policy import Account
 from popsync.poll.ports import Ports
+from popsync.poll.session import Session
 
 
 def announce(account: Account, ports: Ports, listing: Listing, plan: PollPlan) -> None:

@@ -21,7 +21,6 @@ from popsync.model import (
     PollSummary,
     UnretrievedMessage,
 )
-from popsync.poll.batch import Session
 from popsync.poll.carry import carry
 from popsync.poll.events import Deleted, PollEnded, PollReport, Warned
 from popsync.poll.notes import announce, close_listing, note_plan
@@ -30,6 +29,7 @@ from popsync.poll.policy import Account
 from popsync.poll.ports import Maildrop, Ports
 from popsync.poll.recovery import settle_intents
 from popsync.poll.renumbering import find_vanished
+from popsync.poll.session import Session
 
 MAX_SESSIONS = 3
 """A poll that is not done after so many sessions goes on at the next one."""

@@ -7,10 +7,10 @@ import pytest
 from popsync.errors import DestinationUnavailable, LedgerUnavailable, PeerClosed
 from popsync.model import ListedMessage, Parcel, Retrieval
 from popsync.poll import carry as carry_module
-from popsync.poll.batch import Session
 from popsync.poll.carry import carry
 from popsync.poll.events import Retrieved
 from popsync.poll.plan import plan_poll
+from popsync.poll.session import Session
 from tests.doubles.destination import TwoPhaseDestination
 from tests.doubles.maildrop import RemoteSession
 from tests.doubles.polling import ACCOUNT_ID, Desk

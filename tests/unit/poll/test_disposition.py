@@ -4,6 +4,7 @@ import pytest
 
 from popsync import errors
 from popsync.errors import (
+    DeliveryBroken,
     DeliveryDeferred,
     DeliveryError,
     DeliveryInDoubt,
@@ -70,6 +71,7 @@ EXPECTED = {
     "DestinationUnavailable": BACK_OFF,
     "DestinationMisconfigured": SUSPEND,
     "DeliveryError": DEFER,
+    "DeliveryBroken": DEFER,
     "DeliveryDeferred": DEFER,
     "DeliveryRejected": HOLD,
     "RecipientDeferred": DEFER,
@@ -175,6 +177,27 @@ def test_a_pause_does_not_grow_by_failures_of_another_kind() -> None:
     change = after(DeliveryRejected("554"), tried(3))
 
     assert (change.attempts, change.next_try) == (1, NOW + 3600)
+
+
+@pytest.mark.parametrize(
+    ("before", "state", "attempts"),
+    [
+        (NEVER_TRIED, DeliveryState.DEFERRED, 1),
+        (DeliveryStatus(DeliveryState.DEFERRED, 1, NOW), DeliveryState.DEFERRED, 2),
+        (DeliveryStatus(DeliveryState.DEFERRED, 2, NOW), DeliveryState.HELD, 1),
+        (DeliveryStatus(DeliveryState.HELD, 1, NOW), DeliveryState.HELD, 2),
+        (DeliveryStatus(DeliveryState.HELD, 3, NOW), DeliveryState.HELD, 4),
+    ],
+)
+def test_a_message_on_which_we_fail_is_held_after_three_tries(
+    before: DeliveryStatus, state: DeliveryState, attempts: int
+) -> None:
+    """And stays held when it is offered again, until no more offers are left."""
+    refusal = Refusal(DELIVERY, DeliveryBroken("a bug"))
+    change = change_after_outcome(refusal, before, NOW)
+
+    assert (change.state, change.attempts) == (state, attempts)
+    assert (change.next_try is None) == (attempts > 3)
 
 
 def test_a_vanished_staged_file_is_delivered_anew_with_a_mark() -> None:
