@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 
@@ -12,6 +12,7 @@ import click
 from popsync.agent.assembly import open_assembly
 from popsync.agent.control import SOCKET_NAME
 from popsync.agent.controller import Controller
+from popsync.agent.events import AgentEvent, AgentObserver
 from popsync.agent.supervisor import Supervisor
 from popsync.cli.configuration import load_invoked_config
 from popsync.cli.daemon_log import DaemonLog
@@ -19,9 +20,12 @@ from popsync.cli.exit_codes import ExitCode
 from popsync.cli.logs import set_up_logs
 from popsync.cli.options import Command, invocation
 from popsync.cli.reloading import Reloading
+from popsync.cli.service import Service
 from popsync.cli.stopping import Stopping, run_stoppable
 from popsync.config.model import Config
 from popsync.net.local import serve_local
+from popsync.net.notify import find_service_manager
+from popsync.poll.events import Event
 
 
 @click.command("run", cls=Command)
@@ -41,16 +45,23 @@ def command() -> int:
 async def _run(config: Config, stopping: Stopping) -> None:
     began_at = time.time()
     log = DaemonLog()
-    supervisor = Supervisor(stop=stopping, observe=log)
-    reloading = Reloading(config, supervisor.apply, log)
+    service = Service(find_service_manager())
+    supervisor = Supervisor(stop=stopping, observe=partial(_tell, (log, service)))
+    reloading = Reloading(config, supervisor.apply, log, announce=service.reloading)
     # From the beginning: until they are obeyed, these signals kill.
     with _obeying({signal.SIGHUP: reloading.ask, signal.SIGUSR1: supervisor.poll_all}):
         async with (
             open_assembly(config, observe=log, stopping=stopping) as assembly,
             reloading.at_work(),
+            service.at_work(supervisor, stopping),
             _taking_commands(config, Controller(supervisor, reloading, began_at=began_at), log),
         ):
             await supervisor.run(config, assembly.build_agent, assembly.memory)
+
+
+def _tell(observers: Iterable[AgentObserver], event: Event | AgentEvent) -> None:
+    for observe in observers:
+        observe(event)
 
 
 @asynccontextmanager
