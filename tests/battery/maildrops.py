@@ -28,7 +28,7 @@ class Maildrops(socketserver.ThreadingTCPServer):
 
     def fill(self, user: str, messages: Sequence[bytes]) -> None:
         """Give a user these messages and no others."""
-        self.messages[user] = [(b"uid-%d" % n, message) for n, message in enumerate(messages)]
+        self.messages[user] = [(b"m-%d" % n, message) for n, message in enumerate(messages)]
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: clients that die are what this server is for."""
