@@ -6,7 +6,8 @@ from itertools import chain
 
 from popsync.model import Parcel
 
-_JOINED_OCTETS = 256 * 1024
+# Larger ones are converted twice, for their size and for the file, to be in memory only in part.
+_JOINED_OCTETS = 2 * 1024 * 1024
 _MAX_HOST_CHARACTERS = 64
 
 # maildir(5) writes "/" and ":" of a host name as octal; a comma would begin a field.

@@ -17,9 +17,10 @@ from popsync.model import Parcel
 from popsync.storage import DurableSteps, make_directories
 
 # Syncs that come in together share a journal commit of the file system: measured twice as fast as
-# one after the other. A few messages are not worth a thread.
+# one after the other. A few small messages are not worth a thread.
 _THREADS = 8
 _LEAST_FOR_A_THREAD = 8
+_LEAST_OCTETS_FOR_A_THREAD = 256 * 1024
 
 
 class StagedFile(NamedTuple):
@@ -110,7 +111,7 @@ class MaildirFolder:
         written now; the caller then takes ``staged`` back.
         """
         inode = self._tmp.stat().st_ino
-        size = max(_LEAST_FOR_A_THREAD, -(-len(parcels) // _THREADS))
+        size = -(-len(parcels) // _threads_for(parcels))
         shares = [parcels[start : start + size] for start in range(0, len(parcels), size)]
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="popsync-maildir") as threads:
             work = [threads.submit(self._stage_share, share, staged, inode) for share in shares]
@@ -210,3 +211,10 @@ class MaildirFolder:
         stray = [name for name in names if self._names.is_ours(name) and name not in keep]
         self.discard(stray)
         return len(stray)
+
+
+def _threads_for(parcels: Sequence[Parcel]) -> int:
+    """Give how many threads should share the work, never more than there are parcels."""
+    octets = sum(parcel.content.octets for parcel in parcels)
+    worth = max(len(parcels) // _LEAST_FOR_A_THREAD, octets // _LEAST_OCTETS_FOR_A_THREAD)
+    return max(1, min(_THREADS, worth, len(parcels)))
