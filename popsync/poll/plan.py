@@ -21,6 +21,9 @@ from popsync.poll.policy import Policy
 RENUMBERING_MIN_KNOWN = 20
 RENUMBERING_MAX_FOUND = 0.1
 
+LONG_DEFERRED_S = 24 * 3600
+"""What was put off for so long may be the message's own fault, so it lets the others go first."""
+
 STUBBORN_DELETIONS = 5
 """So many DELEs without effect, and the operator is told."""
 
@@ -52,7 +55,7 @@ class Skip(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PollPlan:
-    """What a session does, in message-number order; what failed to be retrieved before, last."""
+    """What a session does, in message-number order; what may be in the others' way comes last."""
 
     retrieve: tuple[ListedMessage, ...] = ()
     delete: tuple[ListedMessage, ...] = ()
@@ -98,7 +101,9 @@ def plan_poll(listing: Listing, memory: AccountMemory, policy: Policy, now: floa
     session = _Session(memory, policy, now, rows, renumbered=renumbered)
     verdicts = [session.judge(listed) for listed in listing.messages]
     wanted = [v.listed for v in verdicts if type(v) is _Retrieve]
-    wanted.sort(key=lambda listed: _was_not_had(memory.messages.get(listed.unique_id, ())))
+    wanted.sort(
+        key=lambda listed: _may_be_in_the_way(memory.messages.get(listed.unique_id, ()), now)
+    )
     retrieve, over_limit = _split(wanted, policy)
     deletes = [v for v in verdicts if type(v) is _Delete]
     skips = [v for v in verdicts if type(v) is Skip]
@@ -233,9 +238,16 @@ def _differs(known: KnownMessage, listed: ListedMessage) -> bool:
     return 0 not in {known.listed_octets, listed.octets} and known.listed_octets != listed.octets
 
 
-def _was_not_had(known: Iterable[KnownMessage]) -> bool:
-    """Whether an earlier session could not retrieve it; such come last, lest they end this one."""
-    return any(k.digest is None and k.state is MessageState.PENDING for k in known)
+def _may_be_in_the_way(known: Iterable[KnownMessage], now: float) -> bool:
+    """Whether an earlier session could not retrieve it, or it has been deferred for long (P5).
+
+    The first may end the session; a few of the second make a relay look unavailable.
+    """
+    return any(
+        k.state is MessageState.PENDING
+        and (k.digest is None or now - k.first_seen >= LONG_DEFERRED_S)
+        for k in known
+    )
 
 
 def _urgency(verdict: _Verdict) -> int:

@@ -42,6 +42,7 @@ def known(
     deletions: int = 0,
     oversize: bool = False,
     listed_octets: int = 0,
+    first_seen: float = NOW - 3600,
 ) -> KnownMessage:
     """Give one generation as the ledger remembers it; delivered, unless told otherwise."""
     return KnownMessage(
@@ -49,7 +50,7 @@ def known(
         None if digest is None else Digest((digest or unique_id).encode()),
         state,
         copies,
-        first_seen=NOW - 3600,
+        first_seen=first_seen,
         settled_at=settled_at,
         next_try=next_try,
         suspect=suspect,
@@ -522,3 +523,15 @@ def test_no_deletion_is_repeated_in_keep_mode(deletions: int) -> None:
     made = plan(listing("a"), memory(known(deletions=deletions)), KEEP)
 
     assert made.delete == ()
+
+
+def test_what_was_deferred_for_a_day_lets_the_others_go_first() -> None:
+    """Were it always offered first, three such messages would keep all others away (P5)."""
+    day_old = [
+        known(uid, MessageState.PENDING, settled_at=None, first_seen=NOW - 86_400) for uid in "ab"
+    ]
+    recent = known("c", MessageState.PENDING, settled_at=None, first_seen=NOW - 86_399)
+
+    chosen = plan(listing("a", "b", "c", "new"), memory(*day_old, recent))
+
+    assert [listed.unique_id for listed in chosen.retrieve] == [b"c", b"new", b"a", b"b"]
