@@ -21,6 +21,11 @@ class Daemon:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
+    @property
+    def pid(self) -> int:
+        """The process, or the one that runs it."""
+        return self._process.pid
+
     def wait_for(self, words: str) -> str:
         """Give the next log line with these words."""
         while True:
