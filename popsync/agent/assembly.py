@@ -8,8 +8,8 @@ from functools import partial
 
 from popsync.agent.agent import Agent, AgentAccount
 from popsync.agent.limits import ConnectionLimits
+from popsync.agent.memory import StandingMemory
 from popsync.agent.translation import Destination, account_for, destination_for, pop3_settings_for
-from popsync.agent.watched import StandingMemory
 from popsync.config.model import Config
 from popsync.destinations.maildir import MaildirDestination
 from popsync.ledger import SqliteLedger, look_at_ledger, open_ledger

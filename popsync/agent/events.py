@@ -47,5 +47,17 @@ class Reloaded:
     changes: ConfigChanges
 
 
+def event_after(
+    report: PollReport, before: Standing, after: Standing, *, next_poll_in_s: float
+) -> Failed | Recovered | None:
+    """Give what is to be told of a poll, beside what it tells itself."""
+    if report.error is not None:
+        return Failed(report, before, after, next_poll_in_s)
+    if before.failing_since is None:
+        return None
+    lasted_s = report.summary.ended_at - before.failing_since
+    return Recovered(report.account, before.failures, lasted_s)
+
+
 AgentEvent = Started | Failed | Recovered | Reloaded
 AgentObserver = Callable[[Event | AgentEvent], None]

@@ -44,6 +44,11 @@ class Standing:
     trouble: str = ""
     """Kind and text of the last error; empty when all is well."""
 
+    @property
+    def is_locked_out(self) -> bool:
+        """Whether its login was refused so often that trying it any more does harm."""
+        return self.suspended and self.refused_logins >= MAX_REFUSED_LOGINS
+
 
 class NextStep(NamedTuple):
     """Where a poll leaves its account."""

@@ -7,18 +7,19 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
-from popsync.agent.events import AgentEvent, Failed, Recovered, Reloaded, Started
+from popsync.agent.events import AgentEvent, Reloaded, Started, event_after
+from popsync.agent.memory import Memory, StandingMemory, mark_login
 from popsync.agent.overview import AccountOverview
 from popsync.agent.polls import Polls, result_of
 from popsync.agent.schedule import ClockSchedule, Schedule
-from popsync.agent.standing import Standing, next_standing
-from popsync.agent.timetable import Timetable, timetable_for
-from popsync.agent.watched import Pollster, StandingMemory, Watched, choose
+from popsync.agent.standing import SUSPENDED_PROBE_S, Standing, next_standing
+from popsync.agent.timetable import first_in_s
+from popsync.agent.watched import Pollster, Watched, choose, watch
 from popsync.config.account import AccountConfig
 from popsync.config.diff import compare_configs
 from popsync.config.model import Config
-from popsync.errors import PopsyncError, UnexpectedError, escape
-from popsync.model import AccountId, PollSummary
+from popsync.errors import PopsyncError
+from popsync.model import AccountId
 from popsync.poll.disposition import Disposition, dispose
 from popsync.poll.events import PollReport
 
@@ -69,12 +70,12 @@ class Supervisor:
         self._clock = clock
         self._schedule = open_schedule(self.poll_due)
         self._build: Build | None = None
-        self._memory: StandingMemory  # as soon as there are accounts
+        self._memory: Memory  # as soon as there are accounts
         self._config: Config | None = None
         self._begun = asyncio.Event()
         self._watched: dict[str, Watched] = {}
-        self._paused: set[AccountId] = set()
         self._polls = Polls()
+        self._lifting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fatal: PopsyncError | None = None
 
     async def run(self, config: Config, build: Build, memory: StandingMemory) -> None:
@@ -86,12 +87,13 @@ class Supervisor:
         """
         try:
             pollster = await build(config)
-            stored = await memory.standings()
-            self._paused = {account for account, standing in stored.items() if standing.paused}
-            self._build, self._memory, self._config = build, memory, config
-            self._begin(_enabled(config), pollster)
+            self._memory = Memory(memory)
+            await self._memory.read()
+            self._build, self._config = build, config
+            self._begin(_enabled(config), pollster, goes_on=True)
             self._begun.set()
             self._observe(Started(len(self._watched)))
+            self._lifting = asyncio.create_task(self._lift_suspensions())
             await self._stop.wait()
             self._schedule.close()
             await self._polls.wait()
@@ -99,6 +101,7 @@ class Supervisor:
             self._schedule.close()
             self._watched.clear()
             self._polls.cancel()
+            self._lifting.cancel()
             await self._polls.wait()
         if self._fatal is not None:
             raise self._fatal
@@ -129,7 +132,7 @@ class Supervisor:
     def overview(self) -> Sequence[AccountOverview]:
         """Give what each enabled account is about, in the order of the configuration."""
         return [
-            watched.overview(self._next_poll_at(name), paused=watched.id in self._paused)
+            watched.overview(self._next_poll_at(name), paused=watched.id in self._memory.paused)
             for name, watched in self._watched.items()
         ]
 
@@ -170,7 +173,7 @@ class Supervisor:
         No names are all accounts. Raises UnknownAccount, LedgerError.
         """
         for watched in choose(self._watched, names):
-            if watched.id in self._paused or watched.standing.suspended:
+            if watched.id in self._memory.paused or watched.standing.suspended:
                 await self._resume(watched)
 
     def poll_due(self, name: str) -> None:
@@ -185,14 +188,11 @@ class Supervisor:
 
     async def _pause(self, watched: Watched) -> None:
         await self._memory.set_paused(watched.id, paused=True)
-        self._paused.add(watched.id)
         self._schedule.remove(watched.name)
 
     async def _resume(self, watched: Watched) -> None:
         await self._memory.set_paused(watched.id, paused=False)
-        self._paused.discard(watched.id)
-        watched.standing = Standing()
-        self._wait(watched, 0.0)
+        self._lift(watched)
 
     def _next_poll_at(self, name: str) -> float | None:
         due_in_s = self._schedule.due_in_s(name)
@@ -206,18 +206,31 @@ class Supervisor:
         pollster: Pollster,
         *,
         at_once: Collection[str] = (),
+        goes_on: bool = False,
     ) -> None:
-        spreads = len(accounts) > HANDFUL
+        """Watch over accounts; ``goes_on``: from where they were before a restart."""
+        allow_group = self._config is not None and self._config.allow_group
+        now, token = self._clock(), self._memory.token
         for name, account in accounts.items():
-            timetable = timetable_for(account)
-            watched = Watched(name, account.account_id, timetable, pollster, Standing())
+            make_mark = partial(mark_login, account, allow_group=allow_group, token=token)
+            watched = watch(name, account, pollster, make_mark)
             self._watched[name] = watched
-            self._wait(watched, 0.0 if name in at_once else self._first_in_s(timetable, spreads))
+            share = self._chance() if len(accounts) > HANDFUL and name not in at_once else 0.0
+            first_after_s = first_in_s(watched.timetable, now, share=share)
+            if goes_on:
+                pause_s = watched.recall(self._memory.recall(watched.id), now)
+                first_after_s = max(first_after_s, pause_s)
+            self._wait(watched, 0.0 if name in at_once else first_after_s)
 
-    def _first_in_s(self, timetable: Timetable, spreads: bool) -> float:
-        now = self._clock()
-        pause_s = timetable.next_in_s(now) * self._chance() if spreads else 0.0
-        return timetable.not_before_s(pause_s, now)
+    async def _lift_suspensions(self) -> None:
+        """Poll accounts whose login was changed while there was no daemon."""
+        for watched in list(self._watched.values()):
+            if await watched.has_other_login() and self._is_wanted(watched):
+                self._lift(watched)
+
+    def _lift(self, watched: Watched) -> None:
+        watched.standing = Standing()
+        self._wait(watched, 0.0)
 
     def _drop(self, name: str) -> Watched | None:
         """Poll the account no more; a poll under way goes on to its end."""
@@ -236,28 +249,18 @@ class Supervisor:
             return None
 
         def begins() -> bool:
-            is_wanted = self._is_wanted(watched) and (asked or account not in self._paused)
+            is_wanted = self._is_wanted(watched) and (asked or account not in self._memory.paused)
             watched.polling_since = self._clock() if is_wanted else None
             return is_wanted
 
         try:
-            report = await self._poll_whatever_happens(watched, begins)
+            report = await watched.poll(begins, self._clock)
         finally:
             watched.polling_since = None
         if report is not None:
             self._learn(watched, report)
+            await self._remember(watched)
         return report
-
-    async def _poll_whatever_happens(
-        self, watched: Watched, begins: Callable[[], bool]
-    ) -> PollReport | None:
-        try:
-            return await watched.pollster.poll(watched.name, wanted=begins)
-        except Exception as caught:  # noqa: BLE001 - a bug, which costs this account one poll
-            now = self._clock()
-            error = UnexpectedError(escape(f"{type(caught).__name__}: {caught}"))
-            error.__cause__ = caught
-            return PollReport(watched.name, PollSummary(now, now, error=str(error)), error)
 
     def _learn(self, watched: Watched, report: PollReport) -> None:
         before, timetable, now = watched.standing, watched.timetable, self._clock()
@@ -266,23 +269,21 @@ class Supervisor:
         )
         if report.error is not None and dispose(report.error) is Disposition.STOP:
             self._end_for(report.error)
-        if pause_s is not None:
-            next_poll_in_s = timetable.not_before_s(pause_s, now)
-            self._tell(before, watched.standing, report, next_poll_in_s)
-            self._wait(watched, next_poll_in_s)
+        if pause_s is None:
+            return
+        next_poll_in_s = timetable.not_before_s(pause_s, now)
+        event = event_after(report, before, watched.standing, next_poll_in_s=next_poll_in_s)
+        if event is not None:
+            self._observe(event)
+        self._wait(watched, next_poll_in_s)
 
-    def _tell(
-        self, before: Standing, after: Standing, report: PollReport, next_poll_in_s: float
-    ) -> None:
-        if report.error is not None:
-            self._observe(Failed(report, before, after, next_poll_in_s))
-        elif before.failing_since is not None:
-            lasted_s = report.summary.ended_at - before.failing_since
-            self._observe(Recovered(report.account, before.failures, lasted_s))
+    async def _remember(self, watched: Watched) -> None:
+        probe_at = self._clock() + SUSPENDED_PROBE_S
+        await self._memory.note(watched.id, await watched.to_remember(probe_at))
 
     def _wait(self, watched: Watched, pause_s: float) -> None:
         """Poll after the pause; a moment that came while a poll failed is not made up for."""
-        if not self._is_wanted(watched) or watched.id in self._paused:
+        if not self._is_wanted(watched) or watched.id in self._memory.paused:
             return
         if watched.standing.failures:
             self._polls.forget(watched.id)

@@ -88,6 +88,12 @@ class CronMoments:
         return moment.timestamp() - now
 
 
+def first_in_s(timetable: Timetable, now: float, *, share: float) -> float:
+    """Give how long to wait for the first moment, when it is to be after a share of the time."""
+    pause_s = timetable.next_in_s(now) * share if share else 0.0
+    return timetable.not_before_s(pause_s, now)
+
+
 def timetable_for(account: AccountConfig) -> Timetable:
     """Give an account's schedule, or else its interval."""
     if account.schedule is not None:

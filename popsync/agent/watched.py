@@ -1,15 +1,16 @@
 """The accounts that the daemon watches over."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from popsync.agent.memory import Remembered
 from popsync.agent.overview import AccountOverview, state_of
-from popsync.agent.standing import Standing
-from popsync.agent.timetable import Timetable
-from popsync.errors import UnknownAccount, escape
-from popsync.ledger import StoredStanding
-from popsync.model import AccountId
+from popsync.agent.standing import SUSPENDED_PROBE_S, Standing
+from popsync.agent.timetable import Timetable, timetable_for
+from popsync.config.account import AccountConfig
+from popsync.errors import SecretUnavailable, UnexpectedError, UnknownAccount, escape
+from popsync.model import AccountId, PollSummary
 from popsync.poll.events import PollReport
 
 
@@ -21,22 +22,6 @@ class Pollster(Protocol):
         ...
 
 
-class StandingMemory(Protocol):
-    """What outlives the daemon: the ledger. Every method raises LedgerError."""
-
-    async def standings(self) -> Mapping[AccountId, StoredStanding]:
-        """Give all that was noted."""
-        ...
-
-    async def note_standing(self, account: AccountId, standing: str) -> None:
-        """Remember how the account is doing."""
-        ...
-
-    async def set_paused(self, account: AccountId, *, paused: bool) -> None:
-        """Remember whether the operator wants the account to be polled."""
-        ...
-
-
 @dataclass(eq=False, slots=True)
 class Watched:
     """One enabled account under one configuration."""
@@ -45,9 +30,51 @@ class Watched:
     id: AccountId
     timetable: Timetable
     pollster: Pollster
-    standing: Standing
+    make_mark: Callable[[], Awaitable[str]]
+    """Gives the mark of its login. Raises SecretUnavailable."""
+    standing: Standing = field(default_factory=Standing)
+    mark: str = ""
+    """That of the login that was refused; empty when none was, or nobody can tell."""
     polling_since: float | None = None
     """None also while it waits for its place."""
+
+    async def poll(
+        self, begins: Callable[[], bool], clock: Callable[[], float]
+    ) -> PollReport | None:
+        """Poll it; a bug costs this account one poll."""
+        try:
+            return await self.pollster.poll(self.name, wanted=begins)
+        except Exception as caught:  # noqa: BLE001 - no account's trouble reaches another (P5)
+            now = clock()
+            error = UnexpectedError(escape(f"{type(caught).__name__}: {caught}"))
+            error.__cause__ = caught
+            return PollReport(self.name, PollSummary(now, now, error=str(error)), error)
+
+    def recall(self, remembered: Remembered, now: float) -> float:
+        """Go on as if there had been no restart; give how long its login must not be tried yet."""
+        self.standing, self.mark = remembered.standing, remembered.login
+        if not self.standing.is_locked_out:
+            return 0.0
+        return min(remembered.probe_at - now, SUSPENDED_PROBE_S)  # clocks are set back, too
+
+    async def to_remember(self, probe_at: float) -> Remembered:
+        """Give what a restart must not make it forget."""
+        if not self.standing.is_locked_out:
+            self.mark = ""
+            return Remembered(self.standing)
+        if not self.mark:
+            self.mark = await self._current_mark()
+        return Remembered(self.standing, probe_at, self.mark)
+
+    async def has_other_login(self) -> bool:
+        """Say whether the login that was refused is not the one that it has now."""
+        return bool(self.mark) and await self._current_mark() != self.mark
+
+    async def _current_mark(self) -> str:
+        try:
+            return await self.make_mark()
+        except SecretUnavailable:
+            return ""
 
     def overview(self, next_poll_at: float | None, *, paused: bool) -> AccountOverview:
         """Give what it is about now."""
@@ -56,6 +83,13 @@ class Watched:
         return AccountOverview(
             self.name, self.id, state, next_poll_at, self.polling_since, self.standing
         )
+
+
+def watch(
+    name: str, account: AccountConfig, pollster: Pollster, make_mark: Callable[[], Awaitable[str]]
+) -> Watched:
+    """Begin to watch over an account of which nothing is known yet."""
+    return Watched(name, account.account_id, timetable_for(account), pollster, make_mark)
 
 
 def choose(watched: Mapping[str, Watched], names: Sequence[str]) -> list[Watched]:

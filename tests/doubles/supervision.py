@@ -46,6 +46,8 @@ class NotingSchedule:
 class NotedStandings:
     """A memory of accounts that outlives supervisors."""
 
+    token = "ledger"
+
     def __init__(self) -> None:
         self.noted: dict[AccountId, StoredStanding] = {}
         self.refuses: PopsyncError | None = None
@@ -180,6 +182,14 @@ class Watch:
     def start(self, config: Config) -> "asyncio.Task[None]":
         """Let the supervisor run over ``config``."""
         return asyncio.create_task(self.supervisor.run(config, self.build, self.memory))
+
+    async def settle_polls(self) -> None:
+        """Return when no poll is under way, and all is remembered of those that were."""
+        await self.supervisor._polls.wait()
+
+    async def settle_marks(self) -> None:
+        """Return when it is known of each suspended account whether its login is another now."""
+        await asyncio.wait([self.supervisor._lifting])
 
     def _open_schedule(self, due: Callable[[str], None]) -> NotingSchedule:
         self.schedules.append(NotingSchedule(due))
