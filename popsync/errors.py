@@ -209,6 +209,10 @@ class DeliveryRejected(DeliveryError):
     temporary = False
 
 
+class DeliveryLooped(DeliveryRejected):
+    """The message goes round in circles; only a person may send it on."""
+
+
 class RecipientDeferred(DeliveryDeferred):
     """One recipient cannot be served now; the others are not affected."""
 

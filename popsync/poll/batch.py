@@ -2,15 +2,11 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
-from popsync.errors import DeliveryBroken, LedgerError, escape
+from popsync.errors import DeliveryBroken, DeliveryLooped, LedgerError, escape
 from popsync.model import (
-    Content,
-    DeliveryKey,
     DeliveryState,
-    DeliveryStatus,
     Envelope,
     MessageKey,
     Parcel,
@@ -18,45 +14,17 @@ from popsync.model import (
     RetrievedMessage,
     SeenMessage,
 )
-from popsync.poll.disposition import NEVER_TRIED
+from popsync.poll.consignment import Consignment, Rows, consign, consign_unread
 from popsync.poll.events import Warned
 from popsync.poll.header import (
     close_header,
-    find_message_id,
     format_redelivery_mark,
     format_suspicion,
     parcel_name,
-    read_head,
 )
 from popsync.poll.isolation import isolate_bugs
 from popsync.poll.journal import BatchJournal
-from popsync.poll.policy import Route
-from popsync.poll.renumbering import Statuses, recognise
 from popsync.poll.session import Session
-
-Rows = Mapping[MessageKey, Sequence[RetrievedMessage]]
-"""Of each message every row of the listing that brought it: identical copies may share a key."""
-
-
-class Consignment(NamedTuple):
-    """One message, all its deliveries as they stood before, and those to be made now."""
-
-    key: MessageKey
-    rows: Sequence[RetrievedMessage]
-    statuses: Mapping[DeliveryKey, DeliveryStatus]
-    owed: tuple[DeliveryKey, ...]
-    message_id: str = ""
-    """Escaped; empty when it has none."""
-
-    @property
-    def suspect(self) -> str:
-        """Why its bytes may not be the whole message; empty when there is no doubt."""
-        return next((row.suspect for row in self.rows if row.suspect), "")
-
-    @property
-    def content(self) -> Content:
-        """The message itself, from the first of its rows."""
-        return self.rows[0].content
 
 
 async def deliver_batch(messages: Sequence[RetrievedMessage], session: Session) -> None:
@@ -89,11 +57,12 @@ async def deliver_batch(messages: Sequence[RetrievedMessage], session: Session) 
 
 async def _deliver(rows: Rows, settled: set[MessageKey], session: Session) -> None:
     """Deliver what is owed now; adds to ``settled`` what is owed nothing any more."""
-    consignments = await _consign(rows, session)
+    consignments = await consign(rows, session)
     journal = _open_journal(consignments, session)
     try:
+        await _hold_looped(consignments, journal)
         await journal.remember([c.key for c in consignments if not c.owed])
-        await _send(consignments, journal, session)
+        await _send([c for c in consignments if not c.loop], journal, session)
     finally:
         for consignment in consignments:
             if _is_settled(consignment, journal):
@@ -110,91 +79,13 @@ async def _blame(
     Nothing is read of it: that may be what fails. What a destination may have by now waits for
     recovery.
     """
-    known = await session.ports.ledger.deliveries([key])
-    statuses = known[key] if key in known else _every_delivery(key, session.account.routes)
-    owed = _due_deliveries(statuses, session.account.routes, session.ports.clock())
-    journal = _open_journal([Consignment(key, rows, statuses, owed)], session)
+    consignment = await consign_unread(key, rows, session)
+    journal = _open_journal([consignment], session)
     words = escape(f"popsync fails on this message: {type(bug).__name__}: {bug}")
     error = DeliveryBroken(words)
     error.__cause__ = bug
-    await journal.record([Refusal(delivery, error) for delivery in owed], [])
+    await journal.record([Refusal(delivery, error) for delivery in consignment.owed], [])
     _count_refused(journal, session)
-
-
-# -- what is owed ----------------------------------------------------------------------------
-
-
-async def _consign(rows: Rows, session: Session) -> tuple[Consignment, ...]:
-    known = await _known(rows.keys(), session)
-    strangers = {
-        key: same[0].content.octets
-        for key, same in rows.items()
-        if key not in known and _may_be_renamed(key, same[0].content, session)
-    }
-    if strangers:
-        known |= await recognise(
-            session.account.id, strangers, session.memory, session.ports.ledger
-        )
-    now = session.ports.clock()
-    routes = session.account.routes
-    consignments = []
-    for key, same in rows.items():
-        statuses = known[key] if key in known else _every_delivery(key, routes)
-        owed = _due_deliveries(statuses, routes, now)
-        message_id = find_message_id(read_head(same[0].content.chunks()))
-        consignments.append(Consignment(key, same, statuses, owed, escape(message_id)))
-    return tuple(consignments)
-
-
-def _may_be_renamed(key: MessageKey, content: Content, session: Session) -> bool:
-    """Tell whether an unknown message may be a known one: now, or when it could not be had.
-
-    While not all messages are being matched, that takes a Message-ID: without one, two messages
-    may well have the same octets (P1).
-    """
-    if session.plan.renumbered:
-        return True
-    generations = session.memory.messages.get(key.unique_id, ())
-    may_be = key.digest in session.vanished or any(known.digest is None for known in generations)
-    return may_be and bool(find_message_id(read_head(content.chunks())))
-
-
-async def _known(keys: Collection[MessageKey], session: Session) -> dict[MessageKey, Statuses]:
-    """Ask the ledger of those messages that it can know; most are new."""
-    memory = session.memory.messages
-    asked = [key for key in keys if key.unique_id in memory or key in session.consigned]
-    session.consigned.update(keys)
-    return dict(await session.ports.ledger.deliveries(asked)) if asked else {}
-
-
-def _every_delivery(key: MessageKey, routes: Sequence[Route]) -> Statuses:
-    return {
-        DeliveryKey(key, route.destination, recipient): NEVER_TRIED
-        for route in routes
-        for recipient in route.recipients
-    }
-
-
-def _due_deliveries(
-    statuses: Statuses, routes: Sequence[Route], now: float
-) -> tuple[DeliveryKey, ...]:
-    """Give what is not delivered yet, may be tried now, and has a destination to go to."""
-    configured = {route.destination for route in routes}
-    return tuple(
-        delivery
-        for delivery, status in statuses.items()
-        if delivery.destination in configured and _is_due(status, now)
-    )
-
-
-def _is_due(status: DeliveryStatus, now: float) -> bool:
-    match status.state:
-        case DeliveryState.DELIVERED | DeliveryState.STAGED | DeliveryState.DOT_SENT:
-            return False
-        case DeliveryState.HELD:
-            return status.next_try is not None and status.next_try <= now
-        case DeliveryState.SEEN | DeliveryState.DEFERRED | DeliveryState.IN_DOUBT:
-            return status.next_try is None or status.next_try <= now
 
 
 # -- delivering ------------------------------------------------------------------------------
@@ -217,8 +108,19 @@ def _seen(consignment: Consignment, session: Session) -> SeenMessage:
         suspect=bool(consignment.suspect),
         deliveries=tuple((d.destination, d.recipient) for d in consignment.statuses),
         listed_octets=consignment.rows[0].listed.octets,
-        message_id=consignment.message_id,
+        message_id=escape(consignment.header.message_id),
     )
+
+
+async def _hold_looped(consignments: Sequence[Consignment], journal: BatchJournal) -> None:
+    refusals = [
+        Refusal(delivery, DeliveryLooped(c.loop))
+        for c in consignments
+        if c.loop
+        for delivery in c.owed
+    ]
+    if refusals:
+        await journal.record(refusals, [])
 
 
 async def _send(
@@ -242,8 +144,7 @@ def _pack(consignment: Consignment, destination: str, session: Session) -> Parce
     if not owed:
         return None
     doubts = max(consignment.statuses[key].doubts for key in owed)
-    content = consignment.content
-    head = read_head(content.chunks())
+    head = consignment.header.head
     now = session.ports.clock()
     name = parcel_name(consignment.key)
     account = session.account
@@ -254,7 +155,7 @@ def _pack(consignment: Consignment, destination: str, session: Session) -> Parce
         header += format_suspicion(consignment.suspect)
     return Parcel(
         message=consignment.key,
-        content=content,
+        content=consignment.content,
         envelope=Envelope(account.find_reverse_path(head), tuple(key.recipient for key in owed)),
         header=close_header(header, head),
         name=name,

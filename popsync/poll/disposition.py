@@ -21,6 +21,7 @@ from popsync.errors import (
     DeliveryBroken,
     DeliveryError,
     DeliveryInDoubt,
+    DeliveryLooped,
     DeliveryUndone,
     PopsyncError,
     Scope,
@@ -38,7 +39,9 @@ from popsync.model import (
 DEFERRED_PAUSE_S = 5 * 60
 MAX_DEFERRED_PAUSE_S = 4 * 3600
 HELD_PAUSES_S = (3600, 6 * 3600, 24 * 3600)
-"""A refusal for good is asked again so often: most are a mistake in a server's settings."""
+"""A refusal for good is asked again so often: most are a mistake in a server's settings.
+
+What goes round in circles is not: sending it on is what keeps it going."""
 MAX_REPEATS = 3
 """A message whose answer was lost is sent again so often; then it is held."""
 MAX_BROKEN_TRIES = 3
@@ -124,7 +127,7 @@ def _next_try(
     error: DeliveryError, state: DeliveryState, attempts: int, now: float
 ) -> float | None:
     """Give when to try again; None is at once, or for what is held, when the operator says."""
-    if isinstance(error, DeliveryInDoubt | DeliveryUndone):
+    if isinstance(error, DeliveryInDoubt | DeliveryUndone | DeliveryLooped):
         return None
     if state is DeliveryState.DEFERRED:
         return now + pause_after_deferral(attempts)

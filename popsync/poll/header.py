@@ -8,14 +8,45 @@ from collections.abc import Iterator
 from email.utils import formatdate
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from popsync.model import MessageKey
 
 MAX_HEADER_OCTETS = 256 * 1024
 """More of a header is not looked at; nothing that is looked for stands so far down."""
 
+MAX_RECEIVED = 50
+"""More servers than that take no message that arrives; Postfix counts as far."""
+
 _MESSAGE_ID = re.compile(rb"message-id[ \t]*:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE)
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
+
+
+class Header(NamedTuple):
+    """What a poll needs of one message's header."""
+
+    head: bytes
+    """The message's first octets, enough to hold any sane header."""
+    message_id: bytes
+    """Its value as it stands; empty when there is none."""
+    received: int
+    """How many Received fields there are: one for each server on its way (RFC 5321 §4.4)."""
+
+
+NO_HEADER = Header(b"", b"", 0)
+
+
+def read_header(chunks: Iterator[bytes]) -> Header:
+    """Read what there is to know, once."""
+    head = read_head(chunks)
+    return Header(head, find_message_id(head), count_received(head))
+
+
+def explain_loop(header: Header) -> str:
+    """Say why a message seems to go round in circles (RFC 5321 §6.3); empty when it does not."""
+    if header.received <= MAX_RECEIVED:
+        return ""
+    return f"it seems to go round in a loop: {header.received} servers have received it already"
 
 
 def read_head(chunks: Iterator[bytes]) -> bytes:
@@ -40,8 +71,7 @@ def _find_body(head: bytes) -> int:
 
 def find_message_id(head: bytes) -> bytes:
     """Give the first Message-ID's value as it stands, or nothing."""
-    body = _find_body(head)
-    fields = head if body < 0 else head[: body + 1]
+    fields = _fields(head)
     # To search octets for octets is many times faster than a pattern that ignores case.
     lines = b"\n" + fields.lower()
     at = lines.find(b"\nmessage-id")
@@ -50,6 +80,18 @@ def find_message_id(head: bytes) -> bytes:
             return found[1].strip()
         at = lines.find(b"\nmessage-id", at + 1)
     return b""
+
+
+def count_received(head: bytes) -> int:
+    """Give the number of Received fields, also where a space comes before the colon."""
+    lines = b"\n" + _fields(head).lower()
+    return lines.count(b"\nreceived:") + lines.count(b"\nreceived :")
+
+
+def _fields(head: bytes) -> bytes:
+    """Give what comes before the empty line."""
+    body = _find_body(head)
+    return head if body < 0 else head[: body + 1]
 
 
 def parcel_name(message: MessageKey) -> str:

@@ -74,6 +74,7 @@ EXPECTED = {
     "DeliveryBroken": DEFER,
     "DeliveryDeferred": DEFER,
     "DeliveryRejected": HOLD,
+    "DeliveryLooped": HOLD,
     "RecipientDeferred": DEFER,
     "RecipientRejected": HOLD,
     "DeliveryInDoubt": DEFER,

@@ -145,7 +145,7 @@ async def test_a_message_that_cannot_be_read_stops_no_other(
             raise IndexError
         return find_message_id(head)
 
-    monkeypatch.setattr("popsync.poll.batch.find_message_id", fail)
+    monkeypatch.setattr("popsync.poll.header.find_message_id", fail)
     await desk.poll()
 
     assert inbox.contents == [A, C]
