@@ -14,7 +14,7 @@ from popsync.config.diff import ConfigChanges, NameChanges
 from popsync.errors import ConfigError, PopsyncError, escape
 from popsync.poll.events import Event, PollEnded, Warned
 
-NEEDS_RESTART = frozenset({"state_dir", "log"})
+NEEDS_RESTART = frozenset({"state_dir", "log", "metrics"})
 """Settings that only a start reads."""
 
 

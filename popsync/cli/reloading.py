@@ -38,6 +38,7 @@ class Reloading:
 
     announce: gives a block in which a reload that was asked for, or edited for, takes place.
     refused: what is wrong with the files now; None when they are in effect.
+    loaded_at: when those that are in effect were read, in seconds since the epoch.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Reloading:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.refused: RefusedConfig | None = None
+        self.loaded_at = clock()
         self._config = config
         self._apply = apply
         self._log = log
@@ -114,7 +116,7 @@ class Reloading:
                 self._refuse(error)
                 raise
             self._config = config
-            self.refused, self._told = None, ()
+            self.refused, self._told, self.loaded_at = None, (), self._clock()
             return changes
 
     def _refuse(self, error: Exception) -> None:

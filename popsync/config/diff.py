@@ -26,13 +26,14 @@ class ConfigChanges:
     """An account also counts as changed when a destination that it delivers to is."""
     destinations: NameChanges
     settings: frozenset[str]
-    """Those of ``state_dir``, ``allow_group``, ``server``, ``limits``, ``log``, ``include``."""
+    """Those of ``state_dir``, ``allow_group``, ``server``, ``limits``, ``log``, ``metrics`` and
+    ``include``."""
 
     def __bool__(self) -> bool:
         return bool(self.accounts or self.destinations or self.settings)
 
 
-_SETTINGS = ("state_dir", "allow_group", "server", "limits", "log", "include")
+_SETTINGS = ("state_dir", "allow_group", "server", "limits", "log", "metrics", "include")
 
 
 def compare_configs(old: Config, new: Config) -> ConfigChanges:

@@ -14,6 +14,7 @@ from popsync.config.model import (
     LimitsConfig,
     LogConfig,
     MailboxConfig,
+    MetricsConfig,
     ServerConfig,
 )
 from popsync.config.problem import Problem
@@ -33,6 +34,7 @@ class Drafts:
     mailboxes: Mapping[str, Draft[MailboxConfig]]
     limits: Draft[LimitsConfig]
     log: Draft[LogConfig]
+    metrics: Draft[MetricsConfig]
     problems: tuple[Problem, ...]
     """What is wrong with single keys."""
 
@@ -50,7 +52,8 @@ def draft_all(gathered: Gathered) -> Drafts:
     server = draft_table(ServerConfig, gathered.tables["server"])
     limits = draft_table(LimitsConfig, gathered.tables["limits"])
     log = draft_table(LogConfig, gathered.tables["log"])
-    for draft in (server, limits, log, *accounts.values(), *mailboxes.values()):
+    metrics = draft_table(MetricsConfig, gathered.tables["metrics"])
+    for draft in (server, limits, log, metrics, *accounts.values(), *mailboxes.values()):
         problems += draft.problems
     problems += _check_defaults(gathered.tables["defaults"])
     problems += _check_names(gathered)
@@ -64,6 +67,7 @@ def draft_all(gathered: Gathered) -> Drafts:
         mailboxes,
         limits,
         log,
+        metrics,
         tuple(problems),
     )
 

@@ -83,8 +83,14 @@ Size = Annotated[
     PlainValidator(parse_size),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,9}[KMG]?B$"}),
 ]
+_LISTEN_SCHEMA = {"type": "string", "pattern": "^.+:[0-9]{1,5}$"}
 Listen = Annotated[
     checks.ListenAddress,
     PlainValidator(checks.parse_listen_address),
-    WithJsonSchema({"type": "string", "pattern": "^.+:[0-9]{1,5}$"}),
+    WithJsonSchema(_LISTEN_SCHEMA),
+]
+OptionalListen = Annotated[
+    checks.ListenAddress | None,
+    PlainValidator(checks.parse_listen_address),
+    WithJsonSchema(_LISTEN_SCHEMA),
 ]

@@ -12,7 +12,7 @@ from popsync.config.problem import Problem, format_key
 from popsync.config.source import Source, SourceRefused, read_source
 
 _NAMED_TABLES = ("account", "destination")
-_TABLES = (*_NAMED_TABLES, "defaults", "server", "limits", "log")
+_TABLES = (*_NAMED_TABLES, "defaults", "server", "limits", "log", "metrics")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Gathered:
     globs: tuple[str, ...]
     """What ``include`` says, absolute."""
     tables: dict[str, Entry] = field(default_factory=dict)
-    """``defaults``, ``server``, ``limits`` and ``log`` of the main file."""
+    """``defaults``, ``server``, ``limits``, ``log`` and ``metrics`` of the main file."""
     accounts: dict[str, Entry] = field(default_factory=dict)
     destinations: dict[str, Entry] = field(default_factory=dict)
     mailboxes: dict[str, Entry] = field(default_factory=dict)
@@ -48,7 +48,7 @@ def gather(main: Source) -> Gathered:
 
 
 def _take_main_tables(gathered: Gathered, main: Source) -> None:
-    for name in ("defaults", "server", "limits", "log"):
+    for name in ("defaults", "server", "limits", "log", "metrics"):
         values = _table(gathered, main, (name,), main.tables.get(name, {}))
         if name == "server":
             mailboxes = values.pop("mailbox", {})

@@ -66,6 +66,7 @@ def _settle(gathered: Gathered, drafts: Drafts, environ: Mapping[str, str]) -> C
         server=server.model_copy(update={"mailbox": mailboxes, "mailstore": mailstore}),
         limits=drafts.limits.value,
         log=drafts.log.value,
+        metrics=drafts.metrics.value,
         allow_group=drafts.top.value.allow_group,
         files=tuple(source.path for source in gathered.sources),
         include=gathered.globs,

@@ -25,6 +25,7 @@ from popsync.config.fields import (
     GlobList,
     Host,
     Listen,
+    OptionalListen,
     OptionalPath,
     SecretField,
     TextList,
@@ -42,6 +43,7 @@ __all__ = [
     "LogConfig",
     "MailboxConfig",
     "MaildirDestination",
+    "MetricsConfig",
     "ServerConfig",
     "SmtpDestination",
 ]
@@ -129,6 +131,22 @@ class LogConfig(Table):
     )
 
 
+class MetricsConfig(Table):
+    """Figures for Prometheus, over HTTP, from popsync run."""
+
+    listen: OptionalListen = Field(
+        default=None,
+        description="Address and port that they can be fetched from, at /metrics; without it "
+        "there are none.",
+        examples=["127.0.0.1:9125"],
+    )
+    allow_remote: bool = Field(
+        default=False,
+        description="Let other machines fetch them: they name accounts, and nobody has to log in.",
+        examples=[True],
+    )
+
+
 class ConfigFile(Table):
     """The file as the user writes it."""
 
@@ -160,6 +178,9 @@ class ConfigFile(Table):
     server: ServerConfig = Field(default_factory=ServerConfig, description="The bundled server.")
     limits: LimitsConfig = Field(default_factory=LimitsConfig, description="Limits.")
     log: LogConfig = Field(default_factory=LogConfig, description="The log.")
+    metrics: MetricsConfig = Field(
+        default_factory=MetricsConfig, description="Figures for Prometheus."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +197,7 @@ class Config:
     """Its mailstore is set."""
     limits: LimitsConfig
     log: LogConfig
+    metrics: MetricsConfig
     allow_group: bool
     """The group may read files with passwords."""
     files: tuple[Path, ...]

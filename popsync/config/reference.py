@@ -17,6 +17,7 @@ from popsync.config.model import (
     LogConfig,
     MailboxConfig,
     MaildirDestination,
+    MetricsConfig,
     ServerConfig,
     SmtpDestination,
 )
@@ -57,6 +58,7 @@ _SECTIONS: tuple[tuple[str, type[Table]], ...] = (
     ("`[server.mailbox.NAME]`", MailboxConfig),
     ("`[limits]`", LimitsConfig),
     ("`[log]`", LogConfig),
+    ("`[metrics]`", MetricsConfig),
 )
 
 

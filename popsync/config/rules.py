@@ -15,7 +15,12 @@ from popsync.config.vocabulary import near, quote
 
 def break_rules(drafts: Drafts) -> Iterator[Problem]:
     """Give every rule that is broken, within tables and across them."""
-    for draft in (*drafts.accounts.values(), *drafts.destinations.values(), drafts.server):
+    for draft in (
+        *drafts.accounts.values(),
+        *drafts.destinations.values(),
+        drafts.server,
+        drafts.metrics,
+    ):
         yield from break_table_rules(draft)
     yield from _top_destinations_exist(drafts)
     for account in drafts.accounts.values():

@@ -12,6 +12,7 @@ from popsync.config.entry import Draft
 from popsync.config.model import (
     AccountConfig,
     LmtpDestination,
+    MetricsConfig,
     ServerConfig,
     SmtpDestination,
 )
@@ -113,6 +114,16 @@ def _listener_encrypts(
         )
 
 
+def _metrics_stay_here(draft: Draft[MetricsConfig]) -> Iterator[Problem]:
+    listen = draft.value.listen
+    if listen is not None and not draft.value.allow_remote and not is_loopback(listen.host):
+        yield draft.entry.problem(
+            "can be reached from other machines, and the figures name accounts; listen on "
+            "127.0.0.1, or write allow_remote = true",
+            "listen",
+        )
+
+
 _Rule = Callable[[Draft[Any]], Iterator[Problem]]
 _PINS: tuple[tuple[str, ...], _Rule] = (("tls", "ca_file", "fingerprint"), _pins_have_effect)
 _RULES: dict[type[Table], tuple[tuple[tuple[str, ...], _Rule], ...]] = {
@@ -133,5 +144,6 @@ _RULES: dict[type[Table], tuple[tuple[tuple[str, ...], _Rule], ...]] = {
         (("tls_cert", "smtp_listen"), _smtp_listener_encrypts),
         (("tls_cert", "pop3_listen"), _pop3_listener_encrypts),
     ),
+    MetricsConfig: ((("listen", "allow_remote"), _metrics_stay_here),),
 }
 """For each kind of table its rules, each with the keys that it looks at."""

@@ -14,6 +14,7 @@ from popsync.config.model import (
     LimitsConfig,
     LogConfig,
     MailboxConfig,
+    MetricsConfig,
     ServerConfig,
 )
 from popsync.config.table import Table
@@ -26,6 +27,7 @@ _TABLES: Mapping[str, tuple[type[Table], ...]] = {
     "in [server.mailbox.NAME]": (MailboxConfig,),
     "in [limits]": (LimitsConfig,),
     "in [log]": (LogConfig,),
+    "in [metrics]": (MetricsConfig,),
 }
 _SECRET_KEYS = ("command", "file", "env", "credential")
 
@@ -47,6 +49,7 @@ TABLES: Mapping[str, str] = {
     "server": "[server]",
     "limits": "[limits]",
     "log": "[log]",
+    "metrics": "[metrics]",
 }
 """The headers that the file may have, by the first word of each."""
 

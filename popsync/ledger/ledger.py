@@ -167,6 +167,10 @@ class SqliteLedger:
         """Give where each account stands that was ever polled, by name."""
         return await self._ask(LedgerReader.accounts)
 
+    async def in_doubt(self) -> int:
+        """Count the deliveries whose reply was lost and that are to be sent again."""
+        return await self._ask(LedgerReader.in_doubt)
+
     async def held(self) -> Sequence[HeldDelivery]:
         """Give what was set aside, oldest first; several rows may share one message."""
         return await self._ask(LedgerReader.held)

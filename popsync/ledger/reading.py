@@ -84,6 +84,11 @@ FROM account ORDER BY key
 
 _STANDINGS = "SELECT key, standing, paused FROM account"
 
+_IN_DOUBT = """
+SELECT count(*) FROM message INDEXED BY message_open CROSS JOIN delivery ON message = message.id
+WHERE message.state IN ('pending', 'held') AND delivery.state = 'in_doubt'
+"""
+
 # In the order of HeldDelivery's fields.
 _HELD = """
 SELECT message.id, key, unique_id, message.octets, first_seen, destination, recipient, reply,
@@ -185,6 +190,11 @@ class LedgerReader:
                 AccountId(key): StoredStanding(standing, bool(paused))
                 for key, standing, paused in connection.execute(_STANDINGS)
             }
+
+    def in_doubt(self) -> int:
+        """Count the deliveries whose reply was lost and that are to be sent again."""
+        with self._snapshot() as connection:
+            return int(connection.execute(_IN_DOUBT).fetchone()[0])
 
     def held(self) -> Sequence[HeldDelivery]:
         """Give what was set aside, oldest first; several rows may share one message."""

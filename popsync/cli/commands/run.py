@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,6 +28,9 @@ from popsync.net.local import serve_local
 from popsync.net.notify import find_service_manager
 from popsync.poll.events import Event
 
+if TYPE_CHECKING:
+    from popsync.cli.metrics import Metrics
+
 
 @click.command("run", cls=Command)
 def command() -> int:
@@ -46,17 +50,43 @@ async def _run(config: Config, stopping: Stopping) -> None:
     began_at = time.time()
     log = DaemonLog()
     service = Service(find_service_manager())
-    supervisor = Supervisor(stop=stopping, observe=partial(_tell, (log, service)))
+    metrics = _make_metrics(config)
+    observe = partial(_tell, [log, service, *([metrics] if metrics else [])])
+    supervisor = Supervisor(stop=stopping, observe=observe)
     reloading = Reloading(config, supervisor.apply, log, announce=service.reloading)
     # From the beginning: until they are obeyed, these signals kill.
     with _obeying({signal.SIGHUP: reloading.ask, signal.SIGUSR1: supervisor.poll_all}):
         async with (
-            open_assembly(config, observe=log, stopping=stopping) as assembly,
+            open_assembly(config, observe=observe, stopping=stopping) as assembly,
             reloading.at_work(),
             service.at_work(supervisor, stopping),
+            _showing(metrics, config, supervisor, reloading),
             _taking_commands(config, Controller(supervisor, reloading, began_at=began_at), log),
         ):
             await supervisor.run(config, assembly.build_agent, assembly.memory)
+
+
+def _make_metrics(config: Config) -> "Metrics | None":
+    """Give what counts for Prometheus; None, and nothing imported, where nobody asks."""
+    if config.metrics.listen is None:
+        return None
+    from popsync.cli.metrics import Metrics  # noqa: PLC0415 - takes a while and some memory
+
+    return Metrics(config.metrics.listen)
+
+
+@asynccontextmanager
+async def _showing(
+    metrics: "Metrics | None", config: Config, supervisor: Supervisor, reloading: Reloading
+) -> AsyncIterator[None]:
+    """Serve ``metrics``, if there are any, as long as the block lasts."""
+    if metrics is None:
+        yield
+        return
+    from popsync.cli.metrics import showing_figures  # noqa: PLC0415 - as above
+
+    async with showing_figures(metrics, config.state_dir, supervisor, reloading):
+        yield
 
 
 def _tell(observers: Iterable[AgentObserver], event: Event | AgentEvent) -> None:

@@ -114,7 +114,7 @@ async def test_an_edit_before_the_watch_began_is_found(tmp_path: Path, text: str
 async def test_refusal_is_kept_until_the_files_are_right(tmp_path: Path) -> None:
     """Since when, and the lines of the log without what is quoted from the file."""
     daemon, log = Daemon(), QueueingLog()
-    times = iter([7.0, 8.0])
+    times = iter([6.0, 7.0, 8.0])
     config = load(tmp_path, INBOX)
     following = Reloading(config, daemon.apply, log, clock=lambda: next(times))
     write(tmp_path, INBOX + "[account.x]\nhots = 1\n")
@@ -130,6 +130,7 @@ async def test_refusal_is_kept_until_the_files_are_right(tmp_path: Path) -> None
     assert any(": account.x.hots: " in line for line in refused.problems)
     assert not any("\n" in line for line in refused.problems)
     assert following.refused is None
+    assert following.loaded_at == 8.0
     assert changes.accounts == NameChanges(frozenset({"gmx"}), frozenset(), frozenset())
     assert log.refused.qsize() == 1
 

@@ -318,6 +318,17 @@ def test_wrong_recipients_are_not_told_as_missing_too(tmp_path: Path) -> None:
     assert "recipients[0]: must be a text in quotes, not a whole number" in more[0]
 
 
+def test_figures_for_other_machines_must_be_wished_for(tmp_path: Path) -> None:
+    """They name accounts, and nobody has to log in."""
+    listen = '[metrics]\nlisten = "0.0.0.0:9125"\n'
+    found = problems(tmp_path, listen)
+    config = load(tmp_path, listen + "allow_remote = true\n")
+
+    assert len(found) == 1
+    assert "metrics.listen: can be reached from other machines" in found[0]
+    assert config.metrics.listen == ("0.0.0.0", 9125)  # noqa: S104
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
