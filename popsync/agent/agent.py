@@ -7,6 +7,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from popsync.agent.limits import ConnectionLimits
+from popsync.agent.openings import Openings
 from popsync.errors import PopsyncError
 from popsync.model import Listing
 from popsync.poll.events import PollReport
@@ -69,7 +70,8 @@ class Agent:
         destinations: Mapping[str, Checkable],
         limits: ConnectionLimits,
     ) -> None:
-        self._accounts = {name: _within(limits, account) for name, account in accounts.items()}
+        self._openings = Openings()
+        self._accounts = {name: self._bind(limits, a) for name, a in accounts.items()}
         self._destinations = destinations
         self._limits = limits
 
@@ -78,6 +80,10 @@ class Agent:
         account = self._accounts[name]
         async with self._limits.place(account.host):
             return await poll_once(account.account, account.ports) if wanted() else None
+
+    def give_up_openings(self) -> None:
+        """Cancel the polls whose session has not begun yet; they have nothing in hand."""
+        self._openings.give_up()
 
     async def poll_round(self, names: Sequence[str]) -> Sequence[PollReport]:
         """Poll each account once, side by side."""
@@ -96,6 +102,12 @@ class Agent:
         reports = (_check_destination(n, d) for n, d in self._destinations.items())
         return await asyncio.gather(*reports)
 
+    def _bind(self, limits: ConnectionLimits, account: AgentAccount) -> AgentAccount:
+        """Let the account's sessions begin only when the host takes one more, or be given up."""
+        begin = partial(limits.open_maildrop, account.host, account.ports.open_maildrop)
+        open_maildrop = partial(self._openings.open_maildrop, begin)
+        return replace(account, ports=replace(account.ports, open_maildrop=open_maildrop))
+
     async def _side_by_side(
         self, names: Sequence[str], visit: Callable[[AgentAccount], Awaitable[_Result]]
     ) -> Sequence[_Result]:
@@ -104,12 +116,6 @@ class Agent:
                 return await visit(account)
 
         return await asyncio.gather(*(in_turn(self._accounts[name]) for name in names))
-
-
-def _within(limits: ConnectionLimits, account: AgentAccount) -> AgentAccount:
-    """Let the account's sessions begin only when the host takes one more."""
-    begin = partial(limits.open_maildrop, account.host, account.ports.open_maildrop)
-    return replace(account, ports=replace(account.ports, open_maildrop=begin))
 
 
 async def _plan(account: AgentAccount) -> AccountPlan:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Protocol
+from weakref import WeakSet
 
 from popsync.agent.events import AgentEvent, Reloaded, Started, event_after
 from popsync.agent.memory import Memory, StandingMemory, mark_login
@@ -70,6 +71,8 @@ class Supervisor:
         self._clock = clock
         self._schedule = open_schedule(self.poll_due)
         self._build: Build | None = None
+        self._pollsters: WeakSet[Pollster] = WeakSet()
+        """Those too that a reload has replaced, while they still poll."""
         self._memory: Memory  # as soon as there are accounts
         self._config: Config | None = None
         self._begun = asyncio.Event()
@@ -79,7 +82,7 @@ class Supervisor:
         self._fatal: PopsyncError | None = None
 
     async def run(self, config: Config, build: Build, memory: StandingMemory) -> None:
-        """Poll until a stop is asked for, then wait for the polls under way.
+        """Poll until a stop is asked for, then wait for the polls that have something in hand.
 
         build: gives what polls the accounts of a configuration, this one and later ones.
         When cancelled, cuts them as a crash would; nothing is lost (P4). Raises the error that
@@ -87,6 +90,7 @@ class Supervisor:
         """
         try:
             pollster = await build(config)
+            self._pollsters.add(pollster)
             self._memory = Memory(memory)
             await self._memory.read()
             self._build, self._config = build, config
@@ -96,6 +100,8 @@ class Supervisor:
             self._lifting = asyncio.create_task(self._lift_suspensions())
             await self._stop.wait()
             self._schedule.close()
+            for pollster in self._pollsters:
+                pollster.give_up_openings()
             await self._polls.wait()
         finally:
             self._schedule.close()
@@ -116,6 +122,7 @@ class Supervisor:
         if self._build is None or self._config is None or self._stop():
             return
         pollster = await self._build(config)
+        self._pollsters.add(pollster)
         changes = compare_configs(self._config, config)
         self._config = config
         gone = [self._drop(n) for n in changes.accounts.removed | changes.accounts.changed]

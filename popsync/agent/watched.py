@@ -21,6 +21,10 @@ class Pollster(Protocol):
         """Poll one account when its turn comes; None when it is not ``wanted`` any more then."""
         ...
 
+    def give_up_openings(self) -> None:
+        """Cancel the polls whose session has not begun yet; they have nothing in hand."""
+        ...
+
 
 @dataclass(eq=False, slots=True)
 class Watched:

@@ -127,6 +127,11 @@ class Crew:
     config: Config
     begun: "asyncio.Queue[BegunPoll]"
     turn: asyncio.Event
+    given_up: bool = False
+
+    def give_up_openings(self) -> None:
+        """Note it."""
+        self.given_up = True
 
     async def poll(self, name: str, *, wanted: Callable[[], bool]) -> PollReport | None:
         """Begin a poll, and give its report when the test has let it end."""
@@ -154,6 +159,7 @@ class Watch:
         """Begin with nobody waiting."""
         self.turn.set()
         self.schedules: list[NotingSchedule] = []
+        self.crews: list[Crew] = []
         self.supervisor = Supervisor(
             stop=self.stop,
             observe=self.events.put_nowait,
@@ -199,7 +205,8 @@ class Watch:
         """Give the pollster of a configuration."""
         if self.refuses is not None:
             raise self.refuses
-        return Crew(config, self.begun, self.turn)
+        self.crews.append(Crew(config, self.begun, self.turn))
+        return self.crews[-1]
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+from io import RawIOBase
 from pathlib import Path
 
 from tests.system.commands import (
@@ -217,8 +218,8 @@ def send_many(served: Served, messages: int) -> None:
         served.send("jane", MESSAGE % number + b"x" * 300_000 + b"\r\n")
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    """Even while an account waits for a silent server; nothing is lost by it (P4)."""
+def test_one_signal_ends_it_while_a_server_keeps_silent(tmp_path: Path) -> None:
+    """Nothing is in hand before a session has begun, so there is nothing to be patient for."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         config = write_config(tmp_path / "popsync.toml", MAILDIR + account("jane", port, SELDOM))
@@ -226,11 +227,37 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
             connection, _ = silent.accept()
             with connection:
                 daemon.signal(signal.SIGTERM)
+                code = daemon.end()
+
+    assert code == 0
+    assert not any("stopped in the middle" in line for line in daemon.said)
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    """Even while a server keeps silent in a session; nothing is lost by it (P4)."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        config = write_config(tmp_path / "popsync.toml", MAILDIR + account("jane", port, SELDOM))
+        with running(config) as daemon:
+            connection, _ = server.accept()
+            with connection, connection.makefile("rwb", buffering=0) as lines:
+                let_in(lines)
+                daemon.signal(signal.SIGTERM)
                 daemon.signal(signal.SIGINT)
                 code = daemon.end()
 
     assert code in {128 + signal.SIGINT, 128 + signal.SIGTERM}  # which came second is open
     assert "nothing is lost" in daemon.said[-1]
+
+
+def let_in(lines: RawIOBase) -> None:
+    """Greet and log in whoever comes; return when the first command of the session is there."""
+    lines.write(b"+OK\r\n")
+    for command in iter(lines.readline, b""):
+        verb = command.split()[0].upper()
+        if verb == b"STAT":
+            return
+        lines.write(b"-ERR\r\n" if verb == b"CAPA" else b"+OK\r\n")
 
 
 def test_a_second_daemon_is_refused(tmp_path: Path) -> None:

@@ -305,6 +305,18 @@ async def test_a_stop_waits_for_polls_and_begins_none(both: Config) -> None:
         assert watch.events.empty()
 
 
+async def test_a_stop_gives_up_sessions_that_have_not_begun(jane: Config, both: Config) -> None:
+    """Those too that belong to a configuration which was replaced."""
+    async with watching(jane) as watch:
+        await watch.supervisor.apply(both)
+        before = [crew.given_up for crew in watch.crews]
+        watch.stop.ask()
+        await settle()
+
+        assert before == [False, False]
+        assert [crew.given_up for crew in watch.crews] == [True, True]
+
+
 async def test_an_error_of_the_process_ends_it_for_all(both: Config) -> None:
     """The other polls end in order first; then the error is raised."""
     async with watching(both) as watch:
