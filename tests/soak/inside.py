@@ -1,34 +1,33 @@
-"""``python inside.py FILE ARGS…``: popsync, telling how many tasks it has.
+"""``python -m tests.soak.inside ARGS…``: popsync, telling how many tasks it has.
 
-At SIGUSR2 it adds a line to FILE: tasks of the event loop, objects that the collector knows.
+At SIGUSR2 it writes a line to stdout: tasks of the event loop, objects that the collector knows.
 """
 
 import asyncio
 import gc
+import os
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 
 from popsync.cli import main
 
 TELL = signal.SIGUSR2
+STDOUT = 1
 
 
-def arrange(report: Path) -> None:
+def arrange() -> None:
     """Have the signal answered from now on."""
 
     def tell(_number: int, _frame: FrameType | None) -> None:
         # In the main thread, so between two steps of the event loop or within one.
         tasks = len(asyncio.all_tasks())
         gc.collect()
-        with report.open("a") as file:
-            file.write(f"{tasks} {len(gc.get_objects())}\n")
+        os.write(STDOUT, b"%d %d\n" % (tasks, len(gc.get_objects())))
 
     signal.signal(TELL, tell)
 
 
 if __name__ == "__main__":
-    arrange(Path(sys.argv[1]))
-    sys.argv[:2] = ["popsync"]
+    arrange()
     sys.exit(main())

@@ -5,7 +5,6 @@ night is over all is well again, and popsync gets the time to bring what is left
 sent is compared with what arrived, and what the daemon took at the beginning with the end.
 """
 
-import os
 import random
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from tests.soak.faults import Cure, Faults
 from tests.soak.fleet import INBOX, Fleet, fleet, write_fleet
 from tests.soak.gauge import MIB, Usage, look_at
 from tests.soak.inside import TELL
+from tests.system.daemon import Daemon
 
 ACCOUNTS = 20
 POLL_EVERY_S = 3
@@ -168,7 +168,7 @@ class Post:
 
 
 class Night:
-    """One run; ``source`` is the tree whose popsync is judged."""
+    """One run."""
 
     def __init__(
         self,
@@ -176,16 +176,13 @@ class Night:
         minutes: float,
         *,
         seed: int,
-        source: Path = REPOSITORY,
         tell: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self._root = root
         self._minutes = minutes
         self._seed = seed
-        self._source = source
         self._tell = tell
         self._config = root / "popsync.toml"
-        self._report = root / "inside"
         self._samples: list[Sample] = []
         (root / "fresh").mkdir()
 
@@ -209,8 +206,7 @@ class Night:
                 )
                 self._storm(daemon, post, faults, dice)
                 rest = self._catch_up(daemon, post, receiver)
-                daemon.terminate()
-                code = daemon.wait(40)
+                code = daemon.stop()
             post.collect()
             received = [message for _, message in receiver.accepted]
             return Outcome(
@@ -221,12 +217,8 @@ class Night:
                 samples=self._samples,
                 rest=rest,
                 code=code,
-                said=self._bugs(),
+                said=[line for line in daemon.said if "Traceback" in line or "a bug" in line],
             )
-
-    def _bugs(self) -> list[str]:
-        log = (self._root / "log").read_text().splitlines()
-        return [line for line in log if "Traceback" in line or "a bug" in line]
 
     def _write_tables(self, night: Fleet, way_out: SlowLink, *keys: str) -> None:
         mta = (
@@ -238,30 +230,30 @@ class Night:
         fresh.replace(self._config)
 
     @contextmanager
-    def _daemon(self) -> "Iterator[subprocess.Popen[bytes]]":
-        command = [sys.executable, str(Path(__file__).with_name("inside.py")), str(self._report)]
-        with (self._root / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [*command, "-c", str(self._config), "run"],
-                env={**os.environ, "PYTHONPATH": str(self._source)},
-                stdin=subprocess.DEVNULL,
-                stderr=log,
-            )
+    def _daemon(self) -> Iterator[Daemon]:
+        command = [sys.executable, "-m", "tests.soak.inside"]
+        process = subprocess.Popen(
+            [*command, "-c", str(self._config), "run"],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        daemon = Daemon(process)
         try:
-            self._wait_for(process, " polls ")
-            yield process
+            daemon.wait_for(" polls ")
+            yield daemon
         finally:
             process.kill()
-            process.wait()
-
-    def _wait_for(self, process: "subprocess.Popen[bytes]", words: str) -> None:
-        while words not in (self._root / "log").read_text():
-            assert process.poll() is None, (self._root / "log").read_text()
-            time.sleep(0.05)
+            daemon.end()
+            for pipe in (process.stdout, process.stderr):
+                assert pipe is not None
+                pipe.close()
 
     def _storm(
         self,
-        daemon: "subprocess.Popen[bytes]",
+        daemon: Daemon,
         post: Post,
         faults: Faults,
         dice: random.Random,
@@ -271,7 +263,6 @@ class Night:
         cure: Cure | None = None
         turn_at = mail_at = sample_at = began_at
         while (now := time.monotonic()) < began_at + self._minutes * 60:
-            assert daemon.poll() is None, (self._root / "log").read_text()[-4000:]
             if now >= mail_at:
                 post.send()
                 mail_at = now + MAIL_EVERY_S
@@ -286,26 +277,19 @@ class Night:
         if cure:
             cure()
 
-    def _look(self, daemon: "subprocess.Popen[bytes]", at_s: float) -> Sample:
-        before = self._report.read_text() if self._report.exists() else ""
-        daemon.send_signal(TELL)
-        while (told := self._report.read_text() if self._report.exists() else "") == before:
-            assert daemon.poll() is None
-            time.sleep(0.01)
-        tasks, objects = map(int, told.splitlines()[-1].split())
+    def _look(self, daemon: Daemon, at_s: float) -> Sample:
+        tasks, objects = map(int, daemon.ask(TELL).split())
         sample = Sample(at_s, look_at(daemon.pid), tasks, objects)
         self._samples.append(sample)
         self._tell(str(sample))
         return sample
 
-    def _catch_up(
-        self, daemon: "subprocess.Popen[bytes]", post: Post, receiver: Receiver
-    ) -> Sample:
+    def _catch_up(self, daemon: Daemon, post: Post, receiver: Receiver) -> Sample:
         """Ask for polls until everything has come, and for two more; give a last look."""
         deadline = time.monotonic() + CATCH_UP_S
         rounds_after = 2
         while rounds_after and time.monotonic() < deadline:
-            daemon.send_signal(signal.SIGUSR1)
+            daemon.signal(signal.SIGUSR1)
             time.sleep(POLL_EVERY_S)
             post.collect()
             rounds_after -= post.has_come(receiver.accepted)

@@ -36,6 +36,14 @@ class Daemon:
             if words in line:
                 return line
 
+    def ask(self, number: signal.Signals) -> str:
+        """Send a signal that is answered by a line on stdout, and give the line."""
+        self.signal(number)
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "".join(self.said[-20:])
+        return line
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self._process.send_signal(number)
