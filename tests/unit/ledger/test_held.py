@@ -150,3 +150,16 @@ async def test_recording_nothing_writes_nothing(ledger: SqliteLedger) -> None:
     await ledger.record([], [])
 
     assert await ledger.accounts() == ()
+
+
+async def test_deliveries_in_doubt_are_counted(ledger: SqliteLedger) -> None:
+    """From the lost reply until the next try; what is held is in no doubt."""
+    await hold(ledger)
+    u2 = make_key(b"u2")
+    await ledger.record(
+        [make_seen(u2, ("mta", "a"))], [change(u2, DeliveryState.DOT_SENT, "mta", "a")]
+    )
+    before = await ledger.in_doubt()
+    await ledger.record([], [change(u2, DeliveryState.IN_DOUBT, "mta", "a")])
+
+    assert (before, await ledger.in_doubt()) == (0, 1)
