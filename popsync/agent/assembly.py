@@ -174,4 +174,5 @@ def _agent_account(
         observe=world.observe,
         stopping=world.stopping,
     )
-    return AgentAccount(account_for(name, account, config), ports, account.host)
+    polled = account_for(name, account, config, world.ledger.token)
+    return AgentAccount(polled, ports, account.host)

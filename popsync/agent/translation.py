@@ -13,7 +13,7 @@ from popsync.destinations.maildir import MaildirDestination
 from popsync.destinations.smtp import SmtpDestination, SmtpSettings
 from popsync.maildrop.settings import Pop3Settings
 from popsync.net.tls import TlsOptions
-from popsync.poll.header import format_trace
+from popsync.poll.header import format_trace, make_loop_mark
 from popsync.poll.policy import Account, Policy, Route
 from popsync.storage import DurableSteps, Scratch
 from popsync.wire.smtp.reverse_path import find_reverse_path
@@ -21,8 +21,8 @@ from popsync.wire.smtp.reverse_path import find_reverse_path
 Destination = MaildirDestination | SmtpDestination | LmtpDestination
 
 
-def account_for(name: str, account: AccountConfig, config: Config) -> Account:
-    """Give what polls know of an account."""
+def account_for(name: str, account: AccountConfig, config: Config, token: str) -> Account:
+    """Give what polls know of an account; ``token`` is the ledger's."""
     routes = tuple(Route(n, config.recipients(account, n)) for n in account.deliver_to)
     policy = Policy(
         deletes=account.mode == "delete",
@@ -39,6 +39,7 @@ def account_for(name: str, account: AccountConfig, config: Config) -> Account:
         routes,
         find_reverse_path=_reverse_path_finder(account, routes),
         trace=_trace(account) if account.trace else None,
+        loop_mark=make_loop_mark(token, account.account_id) if account.trace else "",
     )
 
 

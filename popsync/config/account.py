@@ -152,7 +152,8 @@ class AccountConfig(Table):
     )
     trace: bool = Field(
         default=True,
-        description="Put one Received header in front of each message.",
+        description="Put a Received header in front of each message, and one by which a message "
+        "that comes back in a loop is known.",
         examples=[False],
     )
     enabled: bool = Field(default=True, description="Poll this account.", examples=[False])

@@ -18,6 +18,7 @@ from popsync.poll.consignment import Consignment, Rows, consign, consign_unread
 from popsync.poll.events import Warned
 from popsync.poll.header import (
     close_header,
+    format_loop_mark,
     format_redelivery_mark,
     format_suspicion,
     parcel_name,
@@ -149,6 +150,8 @@ def _pack(consignment: Consignment, destination: str, session: Session) -> Parce
     name = parcel_name(consignment.key)
     account = session.account
     header = account.trace(name, now) if account.trace else b""
+    if account.loop_mark:
+        header += format_loop_mark(account.loop_mark)
     if doubts:
         header += format_redelivery_mark(doubts)
     if consignment.suspect:

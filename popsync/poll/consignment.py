@@ -63,7 +63,8 @@ async def consign(rows: Rows, session: Session) -> tuple[Consignment, ...]:
         statuses = known[key] if key in known else _every_delivery(key, routes)
         owed = _due_deliveries(statuses, routes, now)
         # What the ledger knows was looked at when it was new, or the operator wants it sent.
-        loop = "" if key in known else explain_loop(headers[key])
+        is_new = key not in known
+        loop = explain_loop(headers[key], session.account.loop_mark) if is_new else ""
         consignments.append(Consignment(key, same, statuses, owed, headers[key], loop))
     return tuple(consignments)
 

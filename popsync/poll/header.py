@@ -3,6 +3,7 @@
 The message itself is never parsed and written again (P6): what is written here goes in front.
 """
 
+import hmac
 import re
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -10,13 +11,15 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from popsync.model import MessageKey
+from popsync.model import AccountId, MessageKey
 
 MAX_HEADER_OCTETS = 256 * 1024
 """More of a header is not looked at; nothing that is looked for stands so far down."""
 
 MAX_RECEIVED = 50
 """More servers than that take no message that arrives; Postfix counts as far."""
+
+_LOOP_FIELD = b"X-Popsync-Loop: "
 
 _MESSAGE_ID = re.compile(rb"message-id[ \t]*:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE)
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
@@ -31,19 +34,26 @@ class Header(NamedTuple):
     """Its value as it stands; empty when there is none."""
     received: int
     """How many Received fields there are: one for each server on its way (RFC 5321 §4.4)."""
+    loop_marks: frozenset[bytes]
+    """What popsyncs that it came through have left in it."""
 
 
-NO_HEADER = Header(b"", b"", 0)
+NO_HEADER = Header(b"", b"", 0, frozenset())
 
 
 def read_header(chunks: Iterator[bytes]) -> Header:
     """Read what there is to know, once."""
     head = read_head(chunks)
-    return Header(head, find_message_id(head), count_received(head))
+    return Header(head, find_message_id(head), count_received(head), find_loop_marks(head))
 
 
-def explain_loop(header: Header) -> str:
-    """Say why a message seems to go round in circles (RFC 5321 §6.3); empty when it does not."""
+def explain_loop(header: Header, own_mark: str) -> str:
+    """Say why a message seems to go round in circles (RFC 5321 §6.3); empty when it does not.
+
+    own_mark: what the account leaves in each message; empty when it leaves nothing.
+    """
+    if own_mark and own_mark.encode() in header.loop_marks:
+        return "it goes round in a loop: it has been delivered from this account before"
     if header.received <= MAX_RECEIVED:
         return ""
     return f"it seems to go round in a loop: {header.received} servers have received it already"
@@ -88,6 +98,16 @@ def count_received(head: bytes) -> int:
     return lines.count(b"\nreceived:") + lines.count(b"\nreceived :")
 
 
+def find_loop_marks(head: bytes) -> frozenset[bytes]:
+    """Give the values of all loop headers, whoever wrote them."""
+    if _LOOP_FIELD not in head:
+        return frozenset()
+    lines = _fields(head).split(b"\n")
+    return frozenset(
+        line.removeprefix(_LOOP_FIELD).strip() for line in lines if line.startswith(_LOOP_FIELD)
+    )
+
+
 def _fields(head: bytes) -> bytes:
     """Give what comes before the empty line."""
     body = _find_body(head)
@@ -121,6 +141,20 @@ def format_trace(
 def _format_date(seconds: int) -> str:
     """Give the date in RFC 5322's form; the messages of one second share it."""
     return formatdate(seconds, localtime=True)
+
+
+def make_loop_mark(token: str, account: AccountId) -> str:
+    """Give 32 hex digits by which an account knows again what it has delivered.
+
+    Nobody can make them without ``token``, the ledger's own, so nobody can have a message set
+    aside who has never seen one that the account delivered.
+    """
+    return hmac.digest(token.encode(), account.encode(), "sha256")[:16].hex()
+
+
+def format_loop_mark(mark: str) -> bytes:
+    """Write the header that tells the account, should the message come back: a loop."""
+    return b"%s%s\r\n" % (_LOOP_FIELD, mark.encode())
 
 
 def format_redelivery_mark(doubts: int) -> bytes:

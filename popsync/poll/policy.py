@@ -46,3 +46,5 @@ class Account:
     """Gives the envelope's reverse-path from the first octets of a message."""
     trace: Callable[[str, float], bytes] | None = None
     """Gives the trace header for a parcel's name and time; None adds nothing."""
+    loop_mark: str = ""
+    """Goes into each message behind the trace header, and tells one that comes back; or empty."""

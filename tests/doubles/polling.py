@@ -35,6 +35,7 @@ class Desk:
         self.destinations = {destination.name: destination for destination in destinations}
         self.policy = Policy(deletes=False)
         self.trace = False
+        self.loop_mark = ""
         self.now = 1_000_000.0
         self.events: list[Event] = []
         self.stopping = False
@@ -76,6 +77,7 @@ class Desk:
             tuple(Route(name, recipients_of(name)) for name in self.destinations),
             find_reverse_path=lambda head: "from@example.org" if head else "",
             trace=_trace if self.trace else None,
+            loop_mark=self.loop_mark,
         )
 
     @property

@@ -10,6 +10,8 @@ from popsync.agent.assembly import Assembly, open_assembly
 from popsync.config.model import Config
 from popsync.destinations.smtp import SmtpDestination
 from popsync.errors import ConnectFailed, LedgerLocked
+from popsync.model import AccountId
+from popsync.poll.header import make_loop_mark
 from tests.unit.config.files import load
 
 HEAD = 'state_dir = "state"\n'
@@ -110,3 +112,16 @@ async def test_two_assemblies_cannot_share_a_ledger(assembly: Assembly, config: 
             pass
     async with open_assembly(config, observe=print, looks_only=True) as looking:
         await looking.build_agent(config)
+
+
+@pytest.mark.parametrize(("line", "marks"), [("", True), ("trace = false\n", False)])
+async def test_messages_are_marked_with_the_ledgers_token(
+    assembly: Assembly, tmp_path: Path, *, line: str, marks: bool
+) -> None:
+    """Behind the trace, or not at all when there is none."""
+    agent = await assembly.build_agent(load(tmp_path, PLAIN + line))
+    account = agent._accounts["jane"].account
+    mark = make_loop_mark(assembly._world.ledger.token, AccountId("jane@127.0.0.1"))
+
+    assert account.loop_mark == (mark if marks else "")
+    assert (account.trace is not None) == marks

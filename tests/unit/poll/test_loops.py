@@ -3,11 +3,16 @@
 import pytest
 
 from popsync.errors import DeliveryLooped
-from popsync.model import DeliveryState
-from popsync.poll.header import count_received
+from popsync.model import AccountId, DeliveryState
+from popsync.poll.header import (
+    count_received,
+    find_loop_marks,
+    format_loop_mark,
+    make_loop_mark,
+)
 from popsync.poll.policy import Policy
 from tests.doubles.destination import TwoPhaseDestination
-from tests.doubles.polling import DAY_S, Desk
+from tests.doubles.polling import ACCOUNT_ID, DAY_S, Desk
 
 HELD, DELIVERED = DeliveryState.HELD, DeliveryState.DELIVERED
 WORDS = "it seems to go round in a loop: 51 servers have received it already"
@@ -95,3 +100,83 @@ async def test_a_new_unique_id_does_not_set_it_free(
 
     assert inbox.contents == []
     assert await desk.states(LOOPED, b"u2") == {"inbox:": HELD}
+
+
+# -- our own mark ------------------------------------------------------------------------------
+
+MARK = make_loop_mark("0123456789abcdef", ACCOUNT_ID)
+
+
+def test_a_mark_depends_on_ledger_and_account() -> None:
+    """Another account or another popsync is no loop, and who knows no token makes no mark."""
+    others = {
+        make_loop_mark("0123456789abcdef", AccountId("joe@pop.example.org")),
+        make_loop_mark("fedcba9876543210", ACCOUNT_ID),
+    }
+
+    assert len(bytes.fromhex(MARK)) == 16
+    assert len({MARK, *others}) == 3
+    assert make_loop_mark("0123456789abcdef", ACCOUNT_ID) == MARK
+
+
+@pytest.mark.parametrize(
+    ("head", "marks"),
+    [
+        pytest.param(b"Subject: a\r\n\r\n", set(), id="none"),
+        pytest.param(format_loop_mark(MARK), {MARK.encode()}, id="written and read"),
+        pytest.param(b"X-Popsync-Loop: a\nX-Popsync-Loop: b\n\n", {b"a", b"b"}, id="several"),
+        pytest.param(b"Subject: a\r\n\r\nX-Popsync-Loop: a\r\n", set(), id="body"),
+        pytest.param(b"Subject: X-Popsync-Loop: a\r\n\r\n", set(), id="in a value"),
+    ],
+)
+def test_marks_are_read_from_the_header_only(head: bytes, marks: set[bytes]) -> None:
+    """A message that quotes another one is no loop."""
+    assert find_loop_marks(head) == marks
+
+
+async def test_what_comes_back_to_the_account_is_held(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """The mark stands behind the trace; the copy that comes back goes no further."""
+    desk.trace, desk.loop_mark = True, MARK
+    desk.server.add(b"Subject: a\r\n\r\n")
+    await desk.poll_well()
+    (arrived,) = inbox.arrived
+    back = b"Received: again\r\n" + arrived.header + arrived.octets
+    desk.server.add(back)
+    report = await desk.poll_well()
+
+    first, mark = arrived.header.splitlines(keepends=True)
+    assert first.startswith(b"Received: ")
+    assert mark == format_loop_mark(MARK)
+    assert report.summary.held == 1
+    assert str(desk.refused[0].error).endswith("delivered from this account before")
+    assert len(inbox.arrived) == 1
+
+
+@pytest.mark.parametrize(
+    "mark", [make_loop_mark("another popsync", ACCOUNT_ID), "", "0" * 32, MARK.upper(), MARK[:-1]]
+)
+async def test_a_foreign_or_forged_mark_holds_nothing(
+    desk: Desk, inbox: TwoPhaseDestination, mark: str
+) -> None:
+    """Nor does it keep ours from being written."""
+    desk.loop_mark = MARK
+    octets = format_loop_mark(mark) + b"Subject: a\r\n\r\n"
+    desk.server.add(octets)
+    await desk.poll_well()
+
+    assert inbox.contents == [octets]
+    assert inbox.arrived[0].header == format_loop_mark(MARK)
+
+
+async def test_without_a_mark_of_its_own_an_account_holds_nothing(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """The trace is switched off; an empty mark in a message is not the account's."""
+    octets = b"X-Popsync-Loop: \r\n\r\n"
+    desk.server.add(octets)
+    await desk.poll_well()
+
+    assert inbox.contents == [octets]
+    assert inbox.arrived[0].header == b""
