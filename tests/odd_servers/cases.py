@@ -31,7 +31,7 @@ class Case:
     missing: tuple[Mail, ...] = ()
 
 
-def _say(verb: bytes, answer: bytes | Answer, *, until: int = 99) -> Oddity:
+def answer_verb(verb: bytes, answer: bytes | Answer, *, until: int = 99) -> Oddity:
     """Answer one verb, or one whole line, differently in the first ``until`` sessions."""
 
     def oddity(turn: Turn) -> bytes | Answer | None:
@@ -49,7 +49,8 @@ def _blanks_before_unique_ids(turn: Turn) -> bytes | None:
     return turn.usual.replace(b" uid", b" \t  uid") if turn.verb == b"UIDL" else None
 
 
-def _listing_backwards(turn: Turn) -> bytes | None:
+def listing_backwards(turn: Turn) -> bytes | None:
+    """Give LIST and UIDL from the last row to the first."""
     if turn.line.upper() not in (b"LIST", b"UIDL"):
         return None
     first, *rows, dot, end = turn.usual.split(b"\r\n")
@@ -107,17 +108,17 @@ def _unstuffed(turn: Turn) -> bytes | None:
 
 
 CASES: dict[str, Case] = {
-    "greeting-in-lower-case": Case(_say(b"", b"+ok\r\n")),
-    "greeting-busy-at-first": Case(_say(b"", b"-ERR busy\r\n", until=1)),
-    "capa-refused": Case(_say(b"CAPA", b"-ERR what?\r\n")),
-    "capa-closes": Case(_say(b"CAPA", CLOSE)),
-    "capa-unanswered": Case(_say(b"CAPA", SILENCE)),
-    "capa-in-lower-case": Case(_say(b"CAPA", b"+OK\r\nuser\r\nuidl \r\n x-odd\r\n.\r\n")),
-    "maildrop-locked-at-first": Case(_say(b"PASS", b"-ERR [IN-USE] locked\r\n", until=1)),
-    "closed-after-password-at-first": Case(_say(b"PASS", CLOSE, until=1)),
-    "stat-refused": Case(_say(b"STAT", b"-ERR no\r\n")),
-    "stat-says-none-at-first": Case(_say(b"STAT", b"+OK 0 0\r\n", until=1)),
-    "list-refused": Case(_say(b"LIST", b"-ERR no\r\n")),
+    "greeting-in-lower-case": Case(answer_verb(b"", b"+ok\r\n")),
+    "greeting-busy-at-first": Case(answer_verb(b"", b"-ERR busy\r\n", until=1)),
+    "capa-refused": Case(answer_verb(b"CAPA", b"-ERR what?\r\n")),
+    "capa-closes": Case(answer_verb(b"CAPA", CLOSE)),
+    "capa-unanswered": Case(answer_verb(b"CAPA", SILENCE)),
+    "capa-in-lower-case": Case(answer_verb(b"CAPA", b"+OK\r\nuser\r\nuidl \r\n x-odd\r\n.\r\n")),
+    "maildrop-locked-at-first": Case(answer_verb(b"PASS", b"-ERR [IN-USE] locked\r\n", until=1)),
+    "closed-after-password-at-first": Case(answer_verb(b"PASS", CLOSE, until=1)),
+    "stat-refused": Case(answer_verb(b"STAT", b"-ERR no\r\n")),
+    "stat-says-none-at-first": Case(answer_verb(b"STAT", b"+OK 0 0\r\n", until=1)),
+    "list-refused": Case(answer_verb(b"LIST", b"-ERR no\r\n")),
     "blanks-before-unique-ids": Case(_blanks_before_unique_ids),
     "blanks-in-unique-ids": Case(
         lambda _: None, _rename({b"uid-one": b"uid one ", b"uid-two": b'u/"2"'})
@@ -126,20 +127,20 @@ CASES: dict[str, Case] = {
     "long-unique-ids": Case(lambda _: None, _rename({b"uid-two": b"u" * 200})),
     "same-unique-id-for-two": Case(lambda _: None, _rename({b"uid-two": b"uid-one"}), stays=None),
     "unique-ids-change": Case(_unique_ids_change_once),
-    "listing-backwards": Case(_listing_backwards),
+    "listing-backwards": Case(listing_backwards),
     "refusal-inside-the-listing": Case(_refusal_inside_the_listing),
     "sizes-zero": Case(_sizes(_zero), stays=None),
     "sizes-doubled": Case(_sizes(_doubled), stays=None),
     "sizes-count-line-feeds": Case(_sizes(_line_ends_counted_once), stays=None),
     "one-message-refused": Case(
-        _say(b"RETR 2", b"-ERR cannot be rendered\r\n", until=1), stays=None
+        answer_verb(b"RETR 2", b"-ERR cannot be rendered\r\n", until=1), stays=None
     ),
     "cut-inside-a-message": Case(_cut_in_the_second_body),
     "dot-line-not-doubled": Case(
         _unstuffed, (ONE, _FORGED, THREE), stays=None, missing=(_FORGED,)
     ),
-    "deletion-refused": Case(_say(b"DELE", b"-ERR no\r\n"), stays=MAIL),
-    "quit-refused": Case(_say(b"QUIT", b"-ERR not deleted\r\n"), stays=MAIL),
-    "quit-closes": Case(_say(b"QUIT", CLOSE), stays=MAIL),
-    "quit-unanswered": Case(_say(b"QUIT", SILENCE), stays=MAIL, polls=2),
+    "deletion-refused": Case(answer_verb(b"DELE", b"-ERR no\r\n"), stays=MAIL),
+    "quit-refused": Case(answer_verb(b"QUIT", b"-ERR not deleted\r\n"), stays=MAIL),
+    "quit-closes": Case(answer_verb(b"QUIT", CLOSE), stays=MAIL),
+    "quit-unanswered": Case(answer_verb(b"QUIT", SILENCE), stays=MAIL, polls=2),
 }
