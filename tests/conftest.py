@@ -25,6 +25,12 @@ USERS_OWN = (
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let each benchmark run once, as a test, unless ``--benchmark-only`` asks for figures."""
+    if config.pluginmanager.hasplugin("benchmark") and not config.option.benchmark_only:
+        config.option.benchmark_disable = True
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep tests, and what they start, from the user's configuration, state and terminal."""

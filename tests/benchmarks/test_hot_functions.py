@@ -1,0 +1,159 @@
+"""What every message, or every poll, passes through; CONTRIBUTING.md tells how to get figures."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from popsync.destinations.maildir_file import unix_line_ends
+from popsync.ledger import SqliteLedger, open_ledger
+from popsync.model import (
+    AccountMemory,
+    DeliveryChange,
+    DeliveryKey,
+    DeliveryState,
+    KnownMessage,
+    ListedMessage,
+    Listing,
+    MessageKey,
+    MessageNumber,
+    MessageState,
+    UniqueId,
+)
+from popsync.poll.plan import PollPlan, plan_poll
+from popsync.poll.policy import Policy
+from popsync.wire.dots import DotDecoder, DotEncoder
+from popsync.wire.smtp.body import encode_blocks
+from tests.doubles.retrieved import make_key, make_seen
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+LINE = b"." + b"x" * 70 + b"\r\n"  # every line is stuffed: the worst case
+MESSAGE = b"Subject: x\r\n\r\n" + LINE * 14_000  # 1 MB
+CHUNK_OCTETS = 64 * 1024
+BATCH_MESSAGES = 256
+LISTED_MESSAGES = 10_000
+NOW = 1_000_000.0
+
+
+def cut(octets: bytes) -> list[bytes]:
+    """Give the octets as a socket would."""
+    return [octets[at : at + CHUNK_OCTETS] for at in range(0, len(octets), CHUNK_OCTETS)]
+
+
+def stuffed(message: bytes) -> bytes:
+    """Give what RETR brings of a message."""
+    encoder = DotEncoder()
+    return encoder.encode(message) + encoder.finish()
+
+
+def test_unstuffing(benchmark: "BenchmarkFixture") -> None:
+    """A megabyte comes out of its multi-line form as it was."""
+    wire = b"\r\n" + stuffed(MESSAGE)
+
+    content, _, ended = benchmark(lambda: DotDecoder().decode(wire, 0))
+
+    assert ended
+    assert content == MESSAGE
+
+
+def test_unix_line_ends(benchmark: "BenchmarkFixture") -> None:
+    """A megabyte is written with LF for CRLF."""
+    chunks = cut(MESSAGE)
+
+    written = benchmark(lambda: b"".join(unix_line_ends(chunks)))
+
+    assert written == MESSAGE.replace(b"\r\n", b"\n")
+
+
+def test_smtp_body(benchmark: "BenchmarkFixture") -> None:
+    """A megabyte is put into the form of DATA."""
+    chunks = cut(MESSAGE)
+
+    body = benchmark(lambda: b"".join(encode_blocks(chunks, normalise=True)))
+
+    assert body + b".\r\n" == stuffed(MESSAGE)
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    """Give an event loop for the calls of one test."""
+    with asyncio.Runner() as loop:
+        yield loop
+
+
+@pytest.fixture
+def ledger(runner: asyncio.Runner, tmp_path: Path) -> Iterator[SqliteLedger]:
+    """Give an open, empty ledger."""
+    opened = runner.run(open_ledger(tmp_path / "state", clock=lambda: NOW))
+    yield opened
+    runner.run(opened.close())
+
+
+def changes(messages: list[MessageKey], state: DeliveryState) -> list[DeliveryChange]:
+    """Give the same change for every message's delivery to its Maildir."""
+    return [
+        DeliveryChange(DeliveryKey(key, "inbox", ""), state, "", 0, None, 0) for key in messages
+    ]
+
+
+def test_recording_a_batch(
+    benchmark: "BenchmarkFixture", runner: asyncio.Runner, ledger: SqliteLedger
+) -> None:
+    """256 new messages are remembered, staged and delivered, durably, in two commits."""
+    numbers = count()
+
+    async def record() -> list[MessageKey]:
+        keys = [make_key(b"u%d" % next(numbers)) for _ in range(BATCH_MESSAGES)]
+        seen = [make_seen(key) for key in keys]
+        await ledger.record(seen, changes(keys, DeliveryState.STAGED))
+        await ledger.record([], changes(keys, DeliveryState.DELIVERED))
+        return keys
+
+    (key, *_) = benchmark(lambda: runner.run(record()))
+
+    memory = runner.run(ledger.memory(key.account))
+    assert memory.messages[key.unique_id][0].state is MessageState.SETTLED
+
+
+def listing() -> Listing:
+    """Give 10,000 rows."""
+    rows = (
+        ListedMessage(MessageNumber(number), UniqueId(b"unique-id-%d" % number), 9000)
+        for number in range(1, LISTED_MESSAGES + 1)
+    )
+    return Listing(tuple(rows), complete=True)
+
+
+def settled(unique_id: UniqueId) -> KnownMessage:
+    """Give a message that was delivered."""
+    digest = make_key(unique_id).digest
+    return KnownMessage(
+        unique_id,
+        digest,
+        MessageState.SETTLED,
+        1,
+        first_seen=NOW - 9,
+        settled_at=NOW - 8,
+        next_try=None,
+        suspect=False,
+        deletions=0,
+        oversize=False,
+    )
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["nothing new", "all new"])
+def test_planning_a_poll(benchmark: "BenchmarkFixture", *, is_known: bool) -> None:
+    """10,000 rows are looked through: each is retrieved if it is new, else left alone."""
+    shown = listing()
+    unique_ids = [row.unique_id for row in shown.messages] if is_known else []
+    memory = AccountMemory({known: (settled(known),) for known in unique_ids}, polled_before=True)
+
+    plan: PollPlan = benchmark(lambda: plan_poll(shown, memory, Policy(deletes=False), NOW))
+
+    assert len(plan.retrieve) == (0 if is_known else LISTED_MESSAGES)
+    assert plan.is_whole
