@@ -10,6 +10,7 @@ from popsync.errors import (
     MaildropError,
     RemoteProtocolError,
     RetrievalRefused,
+    ServerUnavailable,
     SizesDisagree,
 )
 from popsync.maildrop.conversation import Conversation
@@ -28,6 +29,9 @@ _LEEWAY_OCTETS = 1 << 20
 # A server must end a last line that has no end, and does not count that in LIST (Dovecot). This
 # hides nothing: a message that was cut short, or another one's, is never longer by just that.
 _LINE_END_OCTETS = 2
+
+MAX_REFUSED_AT_FIRST = 5
+"""More is not about messages: the server gives none at the moment."""
 
 
 class Retriever:
@@ -60,6 +64,8 @@ class Retriever:
         self._received_octets = 0
         self._waited_s = 0.0
         self._doubtful: ListedMessage | None = None
+        self._given = False
+        self._refused = 0
         self._error: MaildropError | RemoteProtocolError | None = None
 
     async def bursts(self) -> AsyncGenerator[Sequence[Retrieval], None]:
@@ -151,7 +157,11 @@ class Retriever:
         """Give what is whole; an error that comes after it waits in ``_error``."""
         burst: list[Retrieval] = []
         try:
-            while self._asked and (event := self._conversation.ready_event()) is not None:
+            while (
+                self._asked
+                and self._error is None
+                and (event := self._conversation.ready_event()) is not None
+            ):
                 retrieval = self._take(event)
                 if retrieval is not None:
                     burst.append(retrieval)
@@ -205,6 +215,7 @@ class Retriever:
             content = writer.finish()
             self._writer = None
         suspect = self._suspicion()
+        self._given = True
         return RetrievedMessage(self._next_asked(), content, suspect)
 
     def _suspicion(self) -> str:
@@ -230,6 +241,11 @@ class Retriever:
         conversation, listed = self._conversation, self._next_asked()
         words = conversation.words(reply)
         error = f"{conversation.peer}: message {listed.number} was refused: {words}"
+        self._refused += 1
+        if self._refused == MAX_REFUSED_AT_FIRST and not self._given:
+            self._error = ServerUnavailable(
+                f"{conversation.peer}: gives no message at the moment: {words}"
+            )
         return RefusedMessage(listed, RetrievalRefused(error))
 
     def _discard_piece(self) -> None:

@@ -53,7 +53,8 @@ class Pop3Maildrop:
     ) -> AsyncGenerator[Sequence[Retrieval], None]:
         """Give the wanted messages in order, as many at a time as have arrived.
 
-        Raises SizesDisagree, StreamError, RemoteProtocolError.
+        Raises SizesDisagree, StreamError, RemoteProtocolError; ServerUnavailable when the first
+        five are refused.
         """
         return Retriever(
             self._conversation,

@@ -9,6 +9,7 @@ from popsync.errors import (
     MaildropError,
     PopsyncError,
     RemoteProtocolError,
+    ServerUnavailable,
     SizesDisagree,
     StreamError,
     UnexpectedError,
@@ -142,6 +143,9 @@ async def _run_session(
         except (RemoteProtocolError, StreamError) as error:
             tally.broken_by = error
             return await _part_broken(session, error)
+        except ServerUnavailable as error:
+            tally.broken_by = error
+            return _part_early(session)
         finally:
             tally.add(session)
         await close_listing(session, listing)
@@ -171,6 +175,11 @@ async def _part_broken(session: Session, error: PopsyncError) -> _Purpose:
             broken.unique_id, broken.octets, MessageState.PENDING, reason=str(error)
         )
         await session.ports.ledger.note_unretrieved(session.account.id, [note])
+    return _part_early(session)
+
+
+def _part_early(session: Session) -> _Purpose:
+    """Give whether there is something to delete, which then needs a session of its own."""
     deletes = _doomed(session) and not session.ports.stopping()
     return _Purpose.DELETIONS if deletes else _Purpose.NOTHING
 
@@ -182,10 +191,10 @@ async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> _
     retrieved and is not delivered, the connection is dropped, and the deletions of the others
     have to wait for a session of their own.
     """
+    if session.unsettled:
+        return _part_early(session)
     account, ports = session.account, session.ports
     doomed = _doomed(session)
-    if session.unsettled:
-        return _Purpose.DELETIONS if doomed and not ports.stopping() else _Purpose.NOTHING
     agreed = await _delete(maildrop, session, doomed) if doomed else ()
     await _quit(maildrop, account, ports, doomed)
     if agreed:

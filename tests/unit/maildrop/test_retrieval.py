@@ -11,6 +11,7 @@ from popsync.errors import (
     PeerClosed,
     PopsyncError,
     RemoteProtocolError,
+    ServerUnavailable,
     SizesDisagree,
 )
 from popsync.maildrop.opening import connect_maildrop, open_maildrop
@@ -201,6 +202,30 @@ async def test_a_refused_message_takes_its_place(
     assert taken[1].listed.number == 2
     assert "[SYS/TEMP] cannot render" in str(taken[1].error)
     assert contents([taken[0], taken[2]]) == [FIRST, THIRD]
+
+
+@pytest.mark.parametrize("lock_step", [True, False])
+async def test_a_server_that_refuses_the_first_five_is_not_asked_for_more(
+    make_settings: MakeSettings, *, lock_step: bool
+) -> None:
+    """It gives nothing now; the five are known to be refused, of the others nothing is."""
+    wire = [b"-ERR [SYS/TEMP] store is down\r\n"] * 9
+    taken, error, _ = await retrieve(make_settings, wire, listed(*[9] * 9), lock_step=lock_step)
+
+    assert isinstance(error, ServerUnavailable)
+    assert "store is down" in str(error)
+    assert [retrieval.listed.number for retrieval in taken] == [1, 2, 3, 4, 5]
+
+
+async def test_once_a_message_was_given_any_number_may_be_refused(
+    make_settings: MakeSettings,
+) -> None:
+    """Then it is the messages that the server cannot give (P5)."""
+    wire = [reply(FIRST), *[b"-ERR cannot render\r\n"] * 8]
+    taken, error, _ = await retrieve(make_settings, wire, listed(3, *[9] * 8))
+
+    assert error is None
+    assert len(taken) == 9
 
 
 # -- sizes -----------------------------------------------------------------------------------
