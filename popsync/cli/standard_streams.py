@@ -59,14 +59,28 @@ class _Output(FileIO):
 class _Remarks(FileIO):
     """Stderr: it works if it can."""
 
+    _is_within_line = False
+    _is_torn = False
+    """The beginning of a line was written, and the rest given up."""
+
     def write(self, octets: "ReadableBuffer", /) -> int:
         """Write what goes at once; what cannot be written counts as written."""
-        size = memoryview(octets).nbytes
+        view = memoryview(octets).cast("B")
         try:
-            written: int | None = super().write(octets)
+            written = self._write_on_fresh_line(view)
         except OSError:
-            return size
-        return size if written is None else written  # None: a full pipe that does not block
+            written = None
+        if written is None:  # also from a full pipe that does not block
+            self._is_torn |= self._is_within_line
+            return view.nbytes
+        self._is_within_line = not bytes(view[:written]).endswith(b"\n")
+        return written
+
+    def _write_on_fresh_line(self, view: memoryview) -> int | None:
+        if self._is_torn and super().write(b"\n") is None:
+            return None
+        self._is_torn = False
+        return super().write(view)
 
 
 def _rebuild(stream: TextIO | None, kind: type[FileIO]) -> TextIO:
