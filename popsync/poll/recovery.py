@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from popsync.errors import DeliveryRejected
+from popsync.errors import DeliveryRejected, PopsyncError, escape
 from popsync.model import Intent, Outcome, Refusal
 from popsync.poll.disposition import change_after_outcome
 from popsync.poll.events import Warned
 from popsync.poll.policy import Account
-from popsync.poll.ports import Ports
+from popsync.poll.ports import Destination, Ports
 
 
 async def settle_intents(account: Account, ports: Ports) -> None:
@@ -24,8 +24,45 @@ async def settle_intents(account: Account, ports: Ports) -> None:
         by_destination[intent.destination].append(intent)
     for name, open_here in by_destination.items():
         destination = ports.destinations.get(name)
-        outcomes = await destination.recover(open_here) if destination else _strand(open_here)
+        outcomes = (
+            await _recover(destination, open_here, account, ports)
+            if destination
+            else _strand(open_here)
+        )
         await _record(outcomes, open_here, ports)
+
+
+async def _recover(
+    destination: Destination, intents: Sequence[Intent], account: Account, ports: Ports
+) -> Sequence[Outcome]:
+    """Ask the destination of all at once; should that bring a bug to light, of each alone."""
+    try:
+        return await destination.recover(intents)
+    except PopsyncError:
+        raise
+    except Exception:  # noqa: BLE001 - found again, and told, below
+        alone = [await _recover_alone(destination, i, account, ports) for i in intents]
+        return [outcome for outcomes in alone for outcome in outcomes]
+
+
+async def _recover_alone(
+    destination: Destination, intent: Intent, account: Account, ports: Ports
+) -> Sequence[Outcome]:
+    """Give what became of one step; nothing when we fail on it.
+
+    It stays open then: its message may have arrived, so it is not delivered meanwhile (P4), and
+    it holds up no other (P5).
+    """
+    try:
+        return await destination.recover([intent])
+    except PopsyncError:
+        raise
+    except Exception as bug:  # noqa: BLE001 - doubt keeps mail: it costs this message alone
+        which = escape(intent.message.unique_id)
+        why = escape(f"{type(bug).__name__}: {bug}")
+        text = f"popsync fails to find out whether {destination.name} has message {which}: {why}"
+        ports.observe(Warned(account.name, text))
+        return ()
 
 
 def _strand(intents: Sequence[Intent]) -> Sequence[Outcome]:

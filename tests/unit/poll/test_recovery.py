@@ -1,11 +1,16 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
 import pytest
 
 from popsync.errors import DeliveryUndone, DestinationUnavailable, LedgerUnavailable
-from popsync.model import DeliveryState, Intent, Refusal
+from popsync.model import DeliveryState, Intent, Outcome, Refusal
+from popsync.poll.policy import Policy
 from tests.doubles.destination import OneShotDestination, TwoPhaseDestination
 from tests.doubles.polling import Desk
 
-A, B = b"Subject: a\r\n\r\n", b"Subject: b\r\n\r\n"
+A, B, C = b"Subject: a\r\n\r\n", b"Subject: b\r\n\r\n", b"Subject: c\r\n\r\n"
 
 
 class Killed(BaseException):
@@ -156,3 +161,60 @@ async def test_an_open_step_of_a_removed_destination_is_held(
 
     assert inbox.contents == [A]
     assert (await both.states(A, b"u1"))["relay:"] is DeliveryState.HELD
+
+
+@dataclass
+class ForgetfulDestination(TwoPhaseDestination):
+    """Has a bug that some unique-ids bring to light when it recovers."""
+
+    culprits: set[bytes] = field(default_factory=set)
+
+    async def recover(self, intents: Sequence[Intent]) -> Sequence[Outcome]:
+        """Say what became of open steps, or fail."""
+        if self.culprits & {intent.message.unique_id for intent in intents}:
+            raise ValueError("bug\nforged line")
+        return await super().recover(intents)
+
+
+async def test_a_bug_in_recovery_costs_one_message(tmp_path: Path) -> None:
+    """It is told, new mail goes on (P5), and what may have arrived is not sent again (P4)."""
+    inbox = ForgetfulDestination("inbox", culprits={b"u1"})
+    desk = Desk(tmp_path, inbox)
+    desk.policy = Policy(deletes=True)
+    await desk.open()
+    desk.server.add(A, B)
+    inbox.step = KillAt("rename")
+    await crash(desk, inbox)
+    desk.server.add(C)
+
+    await desk.poll_well()
+    assert inbox.contents == [B, C]
+    assert desk.server.left == [A]
+    assert desk.warnings == [
+        "popsync fails to find out whether inbox has message u1: ValueError: bug\\nforged line"
+    ]
+
+    inbox.culprits.clear()
+    await desk.poll_well()
+    assert inbox.contents == [B, C, A]
+    assert desk.server.left == []
+    await desk.close()
+
+
+async def test_a_destination_that_goes_down_while_its_bug_is_sought_ends_the_poll(
+    tmp_path: Path,
+) -> None:
+    """As it does without a bug."""
+    inbox = ForgetfulDestination("inbox", culprits={b"u2"})
+    desk = Desk(tmp_path, inbox)
+    await desk.open()
+    desk.server.add(A, B)
+    inbox.step = KillAt("rename")
+    await crash(desk, inbox)
+    inbox.down = True
+
+    report = await desk.poll()
+
+    assert isinstance(report.error, DestinationUnavailable)
+    assert desk.server.log == []
+    await desk.close()
