@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from popsync.agent.agent import Agent, AgentAccount
+from popsync.agent.gates import Gate, Gates
 from popsync.agent.limits import ConnectionLimits
 from popsync.agent.memory import StandingMemory
 from popsync.agent.translation import Destination, account_for, destination_for, pop3_settings_for
@@ -98,6 +99,8 @@ class Assembly:
         self._sweeps = sweeps
         self._config: Config | None = None
         self._destinations: Mapping[str, Destination] = {}
+        self.gates = Gates(world.clock)
+        """What every account's deliveries go through."""
         self._retired: list[Destination] = []
         self._limits: ConnectionLimits | None = None
 
@@ -112,9 +115,9 @@ class Assembly:
         if self._sweeps:
             await _sweep(destinations, self._world.ledger)
             self._sweeps = False
+        gates = await self.gates.put_before(destinations)
         accounts = {
-            name: _agent_account(name, config, destinations, self._world)
-            for name in config.accounts
+            name: _agent_account(name, config, gates, self._world) for name in config.accounts
         }
         limits = self._limits_for(config)
         replaced = [d for n, d in self._destinations.items() if destinations.get(n) is not d]
@@ -125,6 +128,7 @@ class Assembly:
 
     async def close(self) -> None:
         """Part from all destinations; nothing polls any more."""
+        await self.gates.close()
         await _close([*self._retired, *self._destinations.values()])
 
     def _destination(self, name: str, config: Config) -> Destination:
@@ -162,7 +166,7 @@ async def _sweep(destinations: Mapping[str, Destination], ledger: SqliteLedger) 
 
 
 def _agent_account(
-    name: str, config: Config, destinations: Mapping[str, Destination], world: _World
+    name: str, config: Config, destinations: Mapping[str, Gate], world: _World
 ) -> AgentAccount:
     """Bind one account to everything its polls touch."""
     account = config.accounts[name]

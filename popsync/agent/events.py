@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from popsync.agent.gates import GateEvent
 from popsync.agent.standing import Standing
 from popsync.config.diff import ConfigChanges
 from popsync.poll.events import Event, PollReport
@@ -59,5 +60,5 @@ def event_after(
     return Recovered(report.account, before.failures, lasted_s)
 
 
-AgentEvent = Started | Failed | Recovered | Reloaded
+AgentEvent = Started | Failed | Recovered | Reloaded | GateEvent
 AgentObserver = Callable[[Event | AgentEvent], None]

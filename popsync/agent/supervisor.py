@@ -9,8 +9,9 @@ from typing import Protocol
 from weakref import WeakSet
 
 from popsync.agent.events import AgentEvent, Reloaded, Started, event_after
+from popsync.agent.gates import DestinationBack, GateEvent, Gates
 from popsync.agent.memory import Memory, StandingMemory, mark_login
-from popsync.agent.overview import AccountOverview
+from popsync.agent.overview import AccountOverview, DestinationOverview
 from popsync.agent.polls import Polls, result_of
 from popsync.agent.schedule import ClockSchedule, Schedule
 from popsync.agent.standing import SUSPENDED_PROBE_S, Standing, next_standing
@@ -19,7 +20,7 @@ from popsync.agent.watched import Pollster, Watched, choose, watch
 from popsync.config.account import AccountConfig
 from popsync.config.diff import compare_configs
 from popsync.config.model import Config
-from popsync.errors import PopsyncError
+from popsync.errors import DestinationUnavailable, PopsyncError
 from popsync.model import AccountId
 from popsync.poll.disposition import Disposition, dispose
 from popsync.poll.events import PollReport
@@ -28,7 +29,8 @@ HANDFUL = 10
 """So many accounts may begin at the same moment; more are spread over their interval."""
 MAX_LATE_S = 60.0
 """An account that is later than this, and not for want of a place, is not going to be polled."""
-
+RETRY_PATIENCE_S = 5.0
+"""Whoever asks for a poll waits so long for destinations that took no mail."""
 
 Build = Callable[[Config], Awaitable[Pollster]]
 
@@ -74,6 +76,7 @@ class Supervisor:
         self._pollsters: WeakSet[Pollster] = WeakSet()
         """Those too that a reload has replaced, while they still poll."""
         self._memory: Memory  # as soon as there are accounts
+        self._gates = Gates()
         self._config: Config | None = None
         self._begun = asyncio.Event()
         self._watched: dict[str, Watched] = {}
@@ -81,10 +84,13 @@ class Supervisor:
         self._lifting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fatal: PopsyncError | None = None
 
-    async def run(self, config: Config, build: Build, memory: StandingMemory) -> None:
+    async def run(
+        self, config: Config, build: Build, memory: StandingMemory, gates: Gates
+    ) -> None:
         """Poll until a stop is asked for, then wait for the polls that have something in hand.
 
         build: gives what polls the accounts of a configuration, this one and later ones.
+        gates: what deliveries go through, and tell when a destination takes no mail.
         When cancelled, cuts them as a crash would; nothing is lost (P4). Raises the error that
         made going on impossible, what building the first agent raises, and LedgerError.
         """
@@ -93,7 +99,8 @@ class Supervisor:
             self._pollsters.add(pollster)
             self._memory = Memory(memory)
             await self._memory.read()
-            self._build, self._config = build, config
+            self._build, self._config, self._gates = build, config, gates
+            gates.listen(self._hear)
             self._begin(_enabled(config), pollster, goes_on=True)
             self._begun.set()
             self._observe(Started(len(self._watched)))
@@ -143,6 +150,10 @@ class Supervisor:
             for name, watched in self._watched.items()
         ]
 
+    def destinations(self) -> Sequence[DestinationOverview]:
+        """Give what each destination is about, in the order of the configuration."""
+        return self._gates.overview()
+
     def is_moving(self) -> bool:
         """Say whether every account that is due is indeed polled, or waits for its place."""
         return all(
@@ -161,7 +172,9 @@ class Supervisor:
         None in place of a report: the account was removed or the end came before it could begin.
         No names are all accounts. Raises UnknownAccount.
         """
-        polls = {watched.name: self._ask(watched) for watched in choose(self._watched, names)}
+        chosen = choose(self._watched, names)
+        await self._gates.retry(patience_s=RETRY_PATIENCE_S)
+        polls = {watched.name: self._ask(watched) for watched in chosen}
         if polls:
             await asyncio.wait(polls.values())  # whoever does not wait any more cuts no poll
         return {name: result_of(poll) for name, poll in polls.items()}
@@ -270,6 +283,9 @@ class Supervisor:
         return report
 
     def _learn(self, watched: Watched, report: PollReport) -> None:
+        watched.awaits_destination = isinstance(report.error, DestinationUnavailable)
+        if watched.awaits_destination:
+            return  # its schedule goes on, and it is polled as soon as the gate opens
         before, timetable, now = watched.standing, watched.timetable, self._clock()
         watched.standing, pause_s = next_standing(
             before, report, poll_every_s=timetable.next_in_s(now), chance=self._chance()
@@ -287,6 +303,13 @@ class Supervisor:
     async def _remember(self, watched: Watched) -> None:
         probe_at = self._clock() + SUSPENDED_PROBE_S
         await self._memory.note(watched.id, await watched.to_remember(probe_at))
+
+    def _hear(self, event: GateEvent) -> None:
+        self._observe(event)
+        if isinstance(event, DestinationBack):
+            for watched in self._watched.values():
+                if watched.awaits_destination and watched.id not in self._memory.paused:
+                    self.poll_due(watched.name)
 
     def _wait(self, watched: Watched, pause_s: float) -> None:
         """Poll after the pause; a moment that came while a poll failed is not made up for."""

@@ -8,6 +8,7 @@ import structlog
 
 from popsync import __version__
 from popsync.agent.events import AgentEvent, Failed, Recovered, Reloaded, Started
+from popsync.agent.gates import DestinationBack, DestinationDown
 from popsync.cli.event_log import EventLog
 from popsync.cli.words import count, format_span
 from popsync.config.diff import ConfigChanges, NameChanges
@@ -76,6 +77,13 @@ class DaemonLog:
                 failures = count(event.failures, "failure")
                 said = f"works again after {failures} in {format_span(event.lasted_s)}"
                 self._log.info(said, account=event.account)
+            case DestinationDown():
+                pause = format_span(event.retry_in_s)
+                said = f"destination {event.name} takes no mail"
+                self._log.warning(said, error=event.trouble, next_try=f"in {pause}")
+            case DestinationBack():
+                span = format_span(event.lasted_s)
+                self._log.info(f"destination {event.name} takes mail again after {span}")
             case Reloaded():
                 self._tell_changes(event.changes)
             case Warned():

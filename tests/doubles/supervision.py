@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from popsync.agent.events import AgentEvent
+from popsync.agent.gates import Gates
 from popsync.agent.supervisor import Supervisor
 from popsync.agent.timetable import Timetable
 from popsync.config.model import Config
@@ -160,6 +161,7 @@ class Watch:
         self.turn.set()
         self.schedules: list[NotingSchedule] = []
         self.crews: list[Crew] = []
+        self.gates = Gates()
         self.supervisor = Supervisor(
             stop=self.stop,
             observe=self.events.put_nowait,
@@ -187,7 +189,9 @@ class Watch:
 
     def start(self, config: Config) -> "asyncio.Task[None]":
         """Let the supervisor run over ``config``."""
-        return asyncio.create_task(self.supervisor.run(config, self.build, self.memory))
+        return asyncio.create_task(
+            self.supervisor.run(config, self.build, self.memory, self.gates)
+        )
 
     async def settle_polls(self) -> None:
         """Return when no poll is under way, and all is remembered of those that were."""

@@ -63,7 +63,7 @@ async def _run(config: Config, stopping: Stopping) -> None:
             _showing(metrics, config, supervisor, reloading),
             _taking_commands(config, Controller(supervisor, reloading, began_at=began_at), log),
         ):
-            await supervisor.run(config, assembly.build_agent, assembly.memory)
+            await supervisor.run(config, assembly.build_agent, assembly.memory, assembly.gates)
 
 
 def _make_metrics(config: Config) -> "Metrics | None":
