@@ -107,7 +107,37 @@ def _unstuffed(turn: Turn) -> bytes | None:
     return b"+OK\r\n" + _FORGED.octets + b".\r\n" if forged else None
 
 
+def _bare_line_feeds(turn: Turn) -> bytes:
+    return turn.usual.replace(b"\r\n", b"\n")
+
+
+def _bare_line_feeds_counted_once(turn: Turn) -> bytes:
+    sized = _sizes(_line_ends_counted_once)(turn)
+    usual = sized if isinstance(sized, bytes) else turn.usual
+    return usual.replace(b"\r\n", b"\n")
+
+
+def _bare_line_feed_in_the_greeting(turn: Turn) -> bytes | None:
+    return None if turn.line else b"+OK ready\n"
+
+
+def _bare_line_feeds_except_in_bodies(turn: Turn) -> bytes | None:
+    return None if turn.verb == b"RETR" else _bare_line_feeds(turn)
+
+
+_DOTS = make_mail("dots", b".\r\n..\r\n.x\r\nend\r\n")
+
 CASES: dict[str, Case] = {
+    "bare-line-feeds": Case(_bare_line_feeds, (*MAIL, _DOTS)),
+    "bare-line-feeds-counted-once": Case(
+        _bare_line_feeds_counted_once, (*MAIL, _DOTS), stays=None
+    ),
+    "bare-line-feed-in-the-greeting": Case(
+        _bare_line_feed_in_the_greeting, stays=MAIL, missing=MAIL
+    ),
+    "bare-line-feeds-except-in-bodies": Case(
+        _bare_line_feeds_except_in_bodies, stays=MAIL, missing=MAIL, polls=2
+    ),
     "greeting-in-lower-case": Case(answer_verb(b"", b"+ok\r\n")),
     "greeting-busy-at-first": Case(answer_verb(b"", b"-ERR busy\r\n", until=1)),
     "capa-refused": Case(answer_verb(b"CAPA", b"-ERR what?\r\n")),

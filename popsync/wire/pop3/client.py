@@ -47,12 +47,17 @@ class Pop3ClientCodec:
 
     What is held never exceeds one line, or one listing within its limits; a message passes
     through. Every method raises RemoteProtocolError only; the codec is of no use after that.
+
+    A server that ends its first line in a bare LF has to end every line so. Each of its LFs is
+    taken for a CRLF then, which can be undone octet by octet, so nothing is lost.
     """
 
     def __init__(self, *, max_listed: int = MAX_LISTED) -> None:
         self._max_listed = max_listed
         self._buffer = b""
         self._at = 0
+        self._bare_lf: bool | None = None
+        """Whether lines end in LF alone; None until the first has ended."""
         self._awaited: deque[ReplyKind] = deque()
         self._inside: DotDecoder | None = None
         self._listing = _Listing(0)
@@ -79,6 +84,10 @@ class Pop3ClientCodec:
 
     def receive_data(self, octets: bytes) -> None:
         """Take what was read."""
+        if self._bare_lf is None:
+            self._bare_lf = _ends_in_bare_lf(self._rest() + octets)
+        if self._bare_lf:
+            octets = octets.replace(b"\n", b"\r\n")
         self._buffer = self._rest() + octets if self.buffered else octets
         self._at = 0
 
@@ -121,6 +130,8 @@ class Pop3ClientCodec:
             return -1
         if newline == self._at or self._buffer[newline - 1] != 0x0D:
             raise RemoteProtocolError("a reply's line ends in LF without CR", self._rest())
+        if self._bare_lf and self._buffer.endswith(b"\r", self._at, newline - 1):
+            raise RemoteProtocolError("a reply's line ends in CRLF, the first in LF", self._rest())
         return newline - 1
 
     def _next_piece(self, inside: DotDecoder) -> Event | None:
@@ -133,6 +144,12 @@ class Pop3ClientCodec:
             return Body(content, ended) if content or ended else None
         self._listing.add(content)
         return Rows(self._listing.rows()) if ended else None
+
+
+def _ends_in_bare_lf(octets: bytes) -> bool | None:
+    """Tell how the first line ends; None when it has not. A line that is none ends in nothing."""
+    newline = octets.find(b"\n")
+    return None if newline < 0 else newline > 0 and octets[newline - 1] != 0x0D
 
 
 class _Listing:

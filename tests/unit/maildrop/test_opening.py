@@ -127,7 +127,7 @@ async def test_octets_one_by_one_still_tell_the_protocol() -> None:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\x00\xff\x07\r\n", b"hello\r\n", b"\r\n", b"+OKAY\r\n", b"+OK\n", b"A" * 5000]
+    "garbage", [b"\x00\xff\x07\r\n", b"hello\r\n", b"\r\n", b"+OKAY\r\n", b"A" * 5000]
 )
 async def test_garbage_is_a_broken_rule_with_harmless_evidence(garbage: bytes) -> None:
     """What is shown of it is short and printable."""

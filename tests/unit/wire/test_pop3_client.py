@@ -133,7 +133,6 @@ def test_a_challenge_is_told_apart_from_a_verdict() -> None:
         (b"\r\n", LINE, "neither"),
         (b"+OKAY\r\n", LINE, "neither"),
         (b"+ \r\n", LINE, "neither"),
-        (b"+OK\n", LINE, "LF without CR"),
         (b"\n", LINE, "LF without CR"),
         (b"+OK" + b"x" * MAX_LINE_OCTETS, LINE, "line is too long"),
         (b"+OK\r\n" + b"1 2\r\n" * 12, LISTING, "more than 10 rows"),
@@ -150,6 +149,32 @@ def test_what_breaks_a_rule_or_a_limit_raises_with_little_evidence(
         decode(wire, kind, step=step)
 
     assert len(caught.value.evidence) <= MAX_EVIDENCE_OCTETS
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3, 7])
+def test_a_server_of_bare_line_feeds_is_read_as_one_of_crlf(step: int) -> None:
+    """Every LF stands for a CRLF, and nothing else changes; only LF.LF ends a message."""
+    wire = b"+OK hi\n+OK\n1 a\n2 b\n.\n+OK\n..x\r\n\r\n.\r\n..\n\n.\n-ERR no\n"
+    events = decode(wire, LINE, LISTING, BODY, LINE, step=step)
+
+    assert events[0] == Reply(True, "", b"hi")
+    assert events[1] == Rows((b"1 a", b"2 b"))
+    assert body(*events[2:-1]) == b".x\r\r\n\r\r\n\r\r\n.\r\n\r\n"
+    assert events[-1] == Reply(False, "", b"no")
+
+
+@pytest.mark.parametrize("step", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("wire", "rule"),
+    [
+        (b"+OK hi\r\n+OK\n", "ends in LF without CR"),
+        (b"+OK hi\n+OK\r\n", "ends in CRLF, the first in LF"),
+    ],
+)
+def test_a_server_may_not_change_its_line_ends(wire: bytes, rule: str, step: int) -> None:
+    """Else what ends a message could be either, and who wrote the message would choose."""
+    with pytest.raises(RemoteProtocolError, match=rule):
+        decode(wire, LINE, LINE, step=step)
 
 
 def test_capabilities_have_a_limit_of_their_own() -> None:
