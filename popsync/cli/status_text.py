@@ -3,18 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from popsync.agent.overview import AccountOverview, AccountState
 from popsync.cli.terminal import format_moment, format_table
 from popsync.cli.words import format_span, format_when
 from popsync.config.model import AccountConfig
 from popsync.errors import escape
+from popsync.ledger.polling import format_day
 from popsync.ledger.reports import AccountReport
 from popsync.model import AccountId
 
-_HEADER = ("ACCOUNT", "LAST POLL", "NEW", "TOTAL", "WAITING", "HELD", "STATE")
+_HEADER = ("ACCOUNT", "LAST POLL", "NEXT POLL", "TODAY", "TOTAL", "WAITING", "HELD", "STATE")
 
 
 class AccountStatus(NamedTuple):
-    """One account as the configuration and the ledger know it."""
+    """One account as the configuration, the ledger and the running daemon know it."""
 
     name: str
     """As the configuration calls it; empty for one that is no longer there."""
@@ -22,19 +24,41 @@ class AccountStatus(NamedTuple):
     enabled: bool
     report: AccountReport | None
     """None before the first poll."""
+    live: AccountOverview | None = None
+    """None when no daemon polls it."""
 
 
 def join_status(
-    configured: Mapping[str, AccountConfig], reports: Sequence[AccountReport]
+    configured: Mapping[str, AccountConfig],
+    reports: Sequence[AccountReport],
+    overviews: Sequence[AccountOverview] = (),
 ) -> list[AccountStatus]:
     """Give the configured accounts in file order, then those that only the ledger remembers."""
     known = {report.account: report for report in reports}
+    live = {overview.account: overview for overview in overviews}
     rows = [
-        AccountStatus(name, config.account_id, config.enabled, known.pop(config.account_id, None))
+        AccountStatus(
+            name,
+            config.account_id,
+            config.enabled,
+            known.pop(config.account_id, None),
+            live.get(config.account_id),
+        )
         for name, config in configured.items()
     ]
     rows += [AccountStatus("", account, False, report) for account, report in known.items()]
     return rows
+
+
+def join_polled(
+    overviews: Sequence[AccountOverview], reports: Sequence[AccountReport]
+) -> list[AccountStatus]:
+    """Give the accounts that the daemon polls: all that is known while the files are broken."""
+    known = {report.account: report for report in reports}
+    return [
+        AccountStatus(live.name, live.account, True, known.get(live.account), live)
+        for live in overviews
+    ]
 
 
 def format_status(
@@ -46,19 +70,54 @@ def format_status(
 
 def _status_row(row: AccountStatus, now: float) -> tuple[str | int, ...]:
     name = row.name or escape(row.account)
-    state = _describe_state(row, now)
+    planned, state = _describe_next_poll(row.live, now), _describe_state(row, now)
     if row.report is None or row.report.last_poll is None:
-        return (name, "never", 0, 0, 0, 0, state)
-    report, poll = row.report, row.report.last_poll
-    counts = (poll.delivered, report.total_delivered, report.pending, report.held)
-    return (name, format_when(poll.ended_at, now), *counts, state)
+        return (name, "never", planned, 0, 0, 0, 0, state)
+    report = row.report
+    counts = (_count_today(report, now), report.total_delivered, report.pending, report.held)
+    return (name, format_when(row.report.last_poll.ended_at, now), planned, *counts, state)
+
+
+def _describe_next_poll(live: AccountOverview | None, now: float) -> str:
+    if live is not None and live.state is AccountState.POLLING:
+        return "now"
+    if live is None or live.next_poll_at is None:
+        return "-"
+    return format_when(live.next_poll_at, now) if live.next_poll_at >= now + 1 else "now"
+
+
+def _count_today(report: AccountReport, now: float) -> int:
+    return report.delivered_today if report.day == format_day(now) else 0
 
 
 def _describe_state(row: AccountStatus, now: float) -> str:
     if not row.name:
         return "no longer in the configuration"
-    state = _describe_health(row.report, now)
-    return state if row.enabled else f"disabled; {state}"
+    parts = (_describe_activity(row, now), _describe_health(row.report, now))
+    return "; ".join(filter(None, parts))
+
+
+def _describe_activity(row: AccountStatus, now: float) -> str:
+    """Say what is unusual about an account's polls; nothing when they come as planned."""
+    if not row.enabled:
+        return "disabled"
+    if row.live is not None:
+        return _describe_live(row.live, now)
+    return "paused" if row.report is not None and row.report.paused else ""
+
+
+def _describe_live(live: AccountOverview, now: float) -> str:
+    match live.state:
+        case AccountState.POLLING if live.polling_since is None:
+            return "waits for its turn"
+        case AccountState.POLLING:
+            return f"polling for {format_span(now - (live.polling_since or now))}"
+        case AccountState.SUSPENDED:
+            return f"suspended, mend it and 'popsync resume {live.name}'"
+        case AccountState.PAUSED:
+            return "paused"
+        case _:
+            return ""
 
 
 def _describe_health(report: AccountReport | None, now: float) -> str:
@@ -72,22 +131,27 @@ def _describe_health(report: AccountReport | None, now: float) -> str:
     return "ok"
 
 
-def status_document(rows: Sequence[AccountStatus]) -> dict[str, Any]:
-    """Give what ``status --json`` prints."""
-    return {"accounts": [_status_document(row) for row in rows]}
+def status_document(rows: Sequence[AccountStatus], now: float) -> dict[str, Any]:
+    """Give what ``status --json`` says of accounts."""
+    return {"accounts": [_status_document(row, now) for row in rows]}
 
 
-def _status_document(row: AccountStatus) -> dict[str, Any]:
-    report = row.report
+def _status_document(row: AccountStatus, now: float) -> dict[str, Any]:
+    report, live = row.report, row.live
     poll = report.last_poll if report else None
     return {
         "account": row.name or None,
         "id": row.account,
         "enabled": row.enabled,
+        "state": live.state.value if live else None,
+        "paused": report.paused if report else False,
         "last_poll_at": format_moment(poll.ended_at if poll else None),
+        "next_poll_at": format_moment(live.next_poll_at if live else None),
+        "polling_since": format_moment(live.polling_since if live else None),
         "last_success_at": format_moment(report.last_success_at if report else None),
         "listed": poll.listed if poll else 0,
         "new": poll.delivered if poll else 0,
+        "today": _count_today(report, now) if report else 0,
         "total": report.total_delivered if report else 0,
         "total_octets": report.total_octets if report else 0,
         "waiting": report.pending if report else 0,

@@ -40,7 +40,8 @@ def test_status_before_the_first_poll(config: Path, tmp_path: Path) -> None:
     done = popsync("-c", config, "status", env={"XDG_STATE_HOME": str(tmp_path / "s")})
 
     assert done.returncode == 0
-    assert done.stdout.splitlines()[1].split()[:2] == ["jane", "never"]
+    assert done.stdout.startswith("No popsync runs; ")
+    assert done.stdout.splitlines()[3].split()[:2] == ["jane", "never"]
     assert not (tmp_path / "s").exists()
 
 

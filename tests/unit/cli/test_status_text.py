@@ -1,10 +1,19 @@
 """How accounts are doing, in words and as JSON."""
 
+from dataclasses import replace
 from typing import Any
 
-from popsync.cli.status_text import format_status, join_status, status_document
+from popsync.agent.overview import AccountOverview, AccountState
+from popsync.agent.standing import Standing
+from popsync.cli.status_text import (
+    format_status,
+    join_polled,
+    join_status,
+    status_document,
+)
 from popsync.config.account import AccountConfig
 from popsync.config.secrets import LiteralSecret
+from popsync.ledger.polling import format_day
 from popsync.ledger.reports import AccountReport
 from popsync.model import AccountId, PollSummary
 
@@ -37,11 +46,30 @@ def reported(user: str, **changes: Any) -> AccountReport:
         renumbering=False,
         lock_step=False,
         paused=False,
-        day="",
-        delivered_today=0,
+        day=format_day(NOW),
+        delivered_today=2,
         standing="",
     )
     return report._replace(**changes)
+
+
+def live(state: AccountState, **changes: Any) -> AccountOverview:
+    """Make what the daemon tells of jane."""
+    overview = AccountOverview(
+        name="gmx",
+        account=AccountId("jane@pop.example"),
+        state=state,
+        next_poll_at=NOW + 240,
+        polling_since=None,
+        standing=Standing(),
+    )
+    return replace(overview, **changes)
+
+
+def live_state(overview: AccountOverview, report: AccountReport | None = None) -> str:
+    """Give jane's line from next poll on, spaces made one."""
+    rows = join_status({"gmx": configured("jane")}, [report or reported("jane")], [overview])
+    return " ".join(format_status(rows, NOW)[1].split()).partition("1 minute ago ")[2]
 
 
 def states(*reports: AccountReport, **accounts: AccountConfig) -> list[str]:
@@ -52,14 +80,16 @@ def states(*reports: AccountReport, **accounts: AccountConfig) -> list[str]:
 
 def test_an_account_that_does_well() -> None:
     """Last poll in relative words, then counts."""
-    assert states(reported("jane"), gmx=configured("jane")) == ["gmx 1 minute ago 2 1,234 1 3 ok"]
+    assert states(reported("jane"), gmx=configured("jane")) == [
+        "gmx 1 minute ago - 2 1,234 1 3 ok"
+    ]
 
 
 def test_nothing_polled_yet_is_no_error() -> None:
     """Without a ledger, or before its first poll, an account is simply not polled yet."""
-    assert states(gmx=configured("jane")) == ["gmx never 0 0 0 0 not polled yet"]
+    assert states(gmx=configured("jane")) == ["gmx never - 0 0 0 0 not polled yet"]
     assert states(reported("jane", last_poll=None), gmx=configured("jane")) == [
-        "gmx never 0 0 0 0 not polled yet"
+        "gmx never - 0 0 0 0 not polled yet"
     ]
 
 
@@ -80,7 +110,7 @@ def test_a_long_error_is_folded_between_words() -> None:
     rows = join_status({"gmx": configured("jane")}, [report])
     whole = format_status(rows, NOW)[1].split()
 
-    for width in (100, 80, 60):
+    for width in (100, 80, 68):
         _, *lines = format_status(rows, NOW, width=width)
         assert max(map(len, lines)) <= width
         assert " ".join(lines).split() == whole
@@ -107,11 +137,59 @@ def test_the_document_has_the_same_keys_polled_or_not() -> None:
     rows = join_status(
         {"gmx": configured("jane"), "new": configured("new")},
         [reported("jane", error_since=NOW)],
+        [live(AccountState.POLLING, polling_since=NOW)],
     )
-    polled, fresh = status_document(rows)["accounts"]
+    polled, fresh = status_document(rows, NOW)["accounts"]
 
     assert polled.keys() == fresh.keys()
     assert (polled["account"], polled["id"]) == ("gmx", "jane@pop.example")
-    assert (polled["new"], polled["total"], polled["held"]) == (2, 1234, 3)
+    assert (polled["new"], polled["today"], polled["total"], polled["held"]) == (2, 2, 1234, 3)
+    assert (polled["state"], fresh["state"]) == ("polling", None)
+    assert polled["polling_since"] == "1970-01-12T13:46:40.000+00:00"
     assert polled["error_since"] == "1970-01-12T13:46:40.000+00:00"
     assert (fresh["last_poll_at"], fresh["total"], fresh["error"]) == (None, 0, None)
+
+
+def test_a_running_daemon_tells_the_next_poll() -> None:
+    """One that is due is made now; a paused account has none."""
+    waiting = live(AccountState.WAITING)
+
+    assert live_state(waiting) == "in 4 minutes 2 1,234 1 3 ok"
+    assert live_state(replace(waiting, next_poll_at=NOW - 1)).startswith("now ")
+    assert live_state(replace(waiting, next_poll_at=None)).startswith("- ")
+
+
+def test_what_the_daemon_does_about_an_account_comes_first() -> None:
+    """Polling, waiting for a connection, suspended with what to do, paused."""
+    polling = live(AccountState.POLLING, polling_since=NOW - 5)
+
+    assert live_state(polling) == "now 2 1,234 1 3 polling for 5 seconds; ok"
+    assert "; ok" in live_state(replace(polling, polling_since=None))
+    assert "waits for its turn" in live_state(replace(polling, polling_since=None))
+    assert live_state(live(AccountState.PAUSED, next_poll_at=None)).endswith(" paused; ok")
+    assert "suspended, mend it and 'popsync resume gmx'; ok" in live_state(
+        live(AccountState.SUSPENDED)
+    )
+    assert live_state(live(AccountState.BACKING_OFF)).endswith(" 3 ok")
+
+
+def test_a_pause_is_known_without_a_daemon() -> None:
+    """The ledger remembers it."""
+    assert states(reported("jane", paused=True), gmx=configured("jane"))[0].endswith("paused; ok")
+
+
+def test_yesterdays_messages_are_not_todays() -> None:
+    """An account that was not polled since midnight brought nothing today."""
+    report = reported("jane", day="1969-12-31", delivered_today=7)
+
+    assert states(report, gmx=configured("jane")) == ["gmx 1 minute ago - 0 1,234 1 3 ok"]
+
+
+def test_while_the_files_are_broken_the_daemon_names_the_accounts() -> None:
+    """Those that it polls, and no others."""
+    rows = join_polled([live(AccountState.WAITING)], [reported("jane"), reported("gone")])
+
+    assert [(row.name, row.account, row.enabled) for row in rows] == [
+        ("gmx", "jane@pop.example", True)
+    ]
+    assert rows[0].report is not None
