@@ -20,23 +20,17 @@ class ConnectionLimits:
     """
 
     def __init__(self, *, connections: int, connections_per_host: int) -> None:
-        self._all = asyncio.Semaphore(connections)
-        self._hosts: dict[str, _Host] = defaultdict(lambda: _Host(connections_per_host))
+        self._all = _Places(connections)
+        self._hosts: dict[str, _Places] = defaultdict(lambda: _Places(connections_per_host))
 
     @asynccontextmanager
     async def place(self, host: str) -> AsyncIterator[None]:
-        """Hold a place for a session with ``host``; waits until there is one.
-
-        The host's place is taken first, so that accounts which queue for one slow host do not
-        keep the places of all others.
-        """
-        place = self._hosts[host]
-        await place.enter()
+        """Hold a place for a session with ``host``; waits until there is one."""
+        await self._enter(self._hosts[host])
         try:
-            async with self._all:
-                yield
+            yield
         finally:
-            place.leave()
+            self._leave(self._hosts[host])
 
     async def open_maildrop(self, host: str, begin: OpenMaildrop, *, lock_step: bool) -> Maildrop:
         """Begin a session in the place that is held; one that is one too many begins later.
@@ -47,12 +41,40 @@ class ConnectionLimits:
             try:
                 return await begin(lock_step=lock_step)
             except (ServerUnavailable, PeerClosed):
-                if not await self._hosts[host].step_back():
+                if not self._hosts[host].narrow():
                     raise
+            await self._step_back(self._hosts[host])
+
+    async def _enter(self, places: "_Places") -> None:
+        # The host's place first, so that accounts which queue for one slow host do not keep the
+        # places of all others.
+        await places.enter()
+        try:
+            await self._all.enter()
+        except BaseException:
+            places.leave()
+            raise
+
+    def _leave(self, places: "_Places") -> None:
+        self._all.leave()
+        places.leave()
+
+    async def _step_back(self, places: "_Places") -> None:
+        """Give both places up to those who were let in, and wait for others.
+
+        They count as held on return, also when this is cancelled: ``place`` gives them back.
+        """
+        self._leave(places)
+        try:
+            await self._enter(places)
+        except BaseException:
+            self._all.hold()
+            places.hold()
+            raise
 
 
-class _Host:
-    """The places for sessions with one host; one stays whatever it refuses."""
+class _Places:
+    """So many places; a host that refuses gets fewer for a while, one stays whatever it says."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -73,29 +95,24 @@ class _Host:
                 self._wake()  # it may have been our turn
                 raise
             self._waiting.remove(turn)
-        self._inside += 1
+        self.hold()
         self._wake()
+
+    def hold(self) -> None:
+        """Take a place without waiting, even one too many."""
+        self._inside += 1
 
     def leave(self) -> None:
         """Give the place back."""
         self._inside -= 1
         self._wake()
 
-    async def step_back(self) -> bool:
-        """Give the place up to those who were let in, wait for another; False if nobody was.
-
-        The place counts as held on return, also when this is cancelled.
-        """
+    def narrow(self) -> bool:
+        """Allow one place fewer than are taken; False when it is only the asker's own."""
         if self._inside <= 1:
             return False
         self._allowed = min(self._allowed, self._inside) - 1
         self._narrowed_at = asyncio.get_running_loop().time()
-        self.leave()
-        try:
-            await self.enter()
-        except BaseException:
-            self._inside += 1
-            raise
         return True
 
     def _wake(self) -> None:

@@ -107,6 +107,20 @@ async def test_a_cancelled_wait_gives_its_place_back_once() -> None:
         await poll(limits, host)
 
 
+@pytest.mark.parametrize("connections", [1, 2, 3])
+async def test_few_places_in_all_are_not_kept_by_those_who_wait(connections: int) -> None:
+    """Accounts that stepped back and accounts that never began do not wait for one another."""
+    limits = ConnectionLimits(connections=connections, connections_per_host=16)
+    host = CrowdedHost(0, ServerUnavailable("down"))
+
+    async with asyncio.timeout(5):
+        results = await asyncio.gather(
+            *(poll(limits, host) for _ in range(16)), return_exceptions=True
+        )
+
+    assert [type(result) for result in results] == [ServerUnavailable] * 16
+
+
 async def test_places_for_one_host_are_given_in_the_order_of_asking() -> None:
     """Nobody waits for ever."""
     limits = ConnectionLimits(connections=100, connections_per_host=1)
