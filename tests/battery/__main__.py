@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 from tests.battery.crash_points import Survival, die_once, die_twice
+from tests.battery.fuzz import fuzz
+from tests.battery.growth import MAX_GROWTH, measure_growth
 from tests.battery.kill_loop import REPOSITORY, KillLoop, Mode
 from tests.battery.power_cuts import cut
 from tests.battery.refusals import corrupt, refuse
@@ -44,6 +46,15 @@ def run_power_cuts(_: argparse.Namespace) -> bool:
     return all([_told(cut(kind)) for kind in kinds])  # noqa: C419 - each is told, whatever fails
 
 
+def run_fuzz(options: argparse.Namespace) -> bool:
+    """Feed every parser random octets; then see how the time grows with the input."""
+    result = fuzz(options.inputs, seed=options.seed)
+    print(result, flush=True)  # noqa: T201 - a command for the terminal
+    growths = list(measure_growth(tries=7))
+    print(*growths, sep="\n")  # noqa: T201 - a command for the terminal
+    return not result.broken and all(growth.factor <= MAX_GROWTH for growth in growths)
+
+
 def _told(survival: Survival) -> bool:
     print(survival, flush=True)  # noqa: T201 - a command for the terminal
     return not survival.broken
@@ -65,6 +76,12 @@ def main() -> int:
     refusals.set_defaults(run=run_refusals)
     power = items.add_parser("power-cuts", help="lose any part of what was not synced")
     power.set_defaults(run=run_power_cuts)
+    fuzzing = items.add_parser(
+        "fuzz", help="random octets for every parser, and the time it takes"
+    )
+    fuzzing.add_argument("--inputs", type=int, default=1_000_000)
+    fuzzing.add_argument("--seed", type=int, default=1)
+    fuzzing.set_defaults(run=run_fuzz)
     for item in (crash, refusals):
         item.add_argument("--long", action="store_true", help="the long form")
     options = parser.parse_args()

@@ -1,0 +1,43 @@
+"""The fuzzer at its shortest: it must run, find nothing, and not be blind."""
+
+from random import Random
+
+import pytest
+
+from tests.battery.fuzz import fuzz
+from tests.battery.scrawl import cut
+
+
+def test_any_octets_are_read_or_refused() -> None:
+    """Three hundred inputs for each parser, the same at every run."""
+    result = fuzz(3000, seed=1)
+
+    assert not result.broken, str(result)
+
+
+def test_a_parser_that_depends_on_the_cuts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder that keeps too little back must not pass."""
+    monkeypatch.setattr("popsync.wire.dots._OPENINGS", (b"\r",))
+
+    assert fuzz(300, seed=1).broken
+
+
+def test_a_parser_that_crashes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception that is no refusal must not pass, and tells how to have it again."""
+
+    def crash(octets: bytes) -> None:
+        raise IndexError(len(octets))
+
+    monkeypatch.setattr("tests.battery.fuzz_checks.find_message_id", crash)
+    broken = fuzz(50, seed=1).broken
+
+    assert broken[0].startswith("input 1:6, reads_any_header: IndexError:")
+
+
+def test_pieces_make_up_the_whole() -> None:
+    """What is cut is neither lost nor empty."""
+    rng = Random(1)
+    for _ in range(100):
+        pieces = cut(b"octets to be cut", rng)
+        assert b"".join(pieces) == b"octets to be cut"
+        assert all(pieces)
