@@ -1,6 +1,6 @@
 """Odd servers by name, each with its mail, its oddity and what a fetcher has to make of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.odd_servers.server import CLOSE, SILENCE, Answer, Mail, Oddity, Turn, stuff
@@ -125,6 +125,26 @@ def _bare_line_feeds_except_in_bodies(turn: Turn) -> bytes | None:
     return None if turn.verb == b"RETR" else _bare_line_feeds(turn)
 
 
+def _unasked_line_behind_the_second_message(turn: Turn) -> bytes | None:
+    at_second = turn.line.upper() == b"RETR 2" and turn.session == 1
+    return turn.usual + b"+OK 3 more\r\n" if at_second else None
+
+
+def _answers(
+    prefix: str,
+    verb: bytes,
+    answers: Mapping[str, bytes | Answer],
+    *,
+    until: int = 99,
+    stays: tuple[Mail, ...] | None = (),
+) -> dict[str, Case]:
+    """Give a case for each answer to one command, named ``prefix`` and the answer's name."""
+    return {
+        prefix + name: Case(answer_verb(verb, answer, until=until), stays=stays)
+        for name, answer in answers.items()
+    }
+
+
 _DOTS = make_mail("dots", b".\r\n..\r\n.x\r\nend\r\n")
 
 CASES: dict[str, Case] = {
@@ -138,6 +158,72 @@ CASES: dict[str, Case] = {
     "bare-line-feeds-except-in-bodies": Case(
         _bare_line_feeds_except_in_bodies, stays=MAIL, missing=MAIL, polls=2
     ),
+    **_answers(
+        "greeting-at-first-",
+        b"",
+        {
+            "in-use": b"-ERR [IN-USE] locked\r\n",
+            "temporary": b"-ERR [SYS/TEMP] later\r\n",
+            "silent": SILENCE,
+            "closed": CLOSE,
+            "smtp": b"220 mail ESMTP\r\n",
+            "imap": b"* OK IMAP4\r\n",
+            "http": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "ssh": b"SSH-2.0-OpenSSH_9\r\n",
+            "tls-alert": b"\x15\x03\x01\x00\x02\x02\x46",
+            "endless": b"+OK " + b"x" * 1_000_000,
+            "blank-line": b"\r\n+OK\r\n",
+            "twice": b"+OK ready\r\n+OK steady\r\n",
+        },
+        until=1,
+    ),
+    **_answers(
+        "greeting-",
+        b"",
+        {
+            "without-text": b"+OK\r\n",
+            "with-odd-octets": b"+OK \0\x1b[2J\xff\r\n",
+            "with-a-tab": b"+OK\tready\r\n",
+        },
+    ),
+    **_answers(
+        "login-at-first-",
+        b"PASS",
+        {
+            "too-soon": b"-ERR [LOGIN-DELAY] come back later\r\n",
+            "temporary": b"-ERR [SYS/TEMP] later\r\n",
+            "broken": b"-ERR [SYS/PERM] broken\r\n",
+            "wrong": b"-ERR [AUTH] no\r\n",
+            "unclosed-code": b"-ERR [odd\r\n",
+            "unknown-code": b"-ERR [X/Y] odd\r\n",
+            "no-reply-at-all": b"hello\r\n",
+            "silent": SILENCE,
+        },
+        until=1,
+    ),
+    **_answers(
+        "second-message-at-first-",
+        b"RETR 2",
+        {
+            "is-no-reply": b"hello\r\n",
+            "never-comes": SILENCE,
+            "never-ends": b"+OK\r\nFrom: a@example.org\r\n",
+            "ends-without-line-end": b"+OK\r\nFrom: a@example.org\r\n\r\nx.\r\n",
+            "ends-in-bare-cr": b"+OK\r\nFrom: a@example.org\r\n\r\nx\r\n.\r",
+            "ends-in-line-feeds": b"+OK\r\nFrom: a@example.org\n\nx\n.\n",
+        },
+        until=1,
+        stays=None,
+    ),
+    "line-unasked-behind-a-message": Case(_unasked_line_behind_the_second_message, stays=None),
+    "capabilities-without-end": Case(answer_verb(b"CAPA", b"+OK\r\n" + b"X\r\n" * 99, until=1)),
+    "capabilities-twice": Case(
+        answer_verb(b"CAPA", b"+OK\r\nUSER\r\nUSER\r\nUIDL\r\nUIDL\r\n\xff\r\n.\r\n")
+    ),
+    "capabilities-none": Case(answer_verb(b"CAPA", b"+OK\r\n.\r\n")),
+    "deletion-unanswered-at-first": Case(answer_verb(b"DELE", SILENCE, until=1)),
+    "deletion-closes-at-first": Case(answer_verb(b"DELE 2", CLOSE, until=1)),
+    "quit-is-no-reply": Case(answer_verb(b"QUIT", b"bye\r\n"), stays=MAIL),
     "greeting-in-lower-case": Case(answer_verb(b"", b"+ok\r\n")),
     "greeting-busy-at-first": Case(answer_verb(b"", b"-ERR busy\r\n", until=1)),
     "capa-refused": Case(answer_verb(b"CAPA", b"-ERR what?\r\n")),
