@@ -3,21 +3,20 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 from weakref import WeakSet
 
 from popsync.agent.events import AgentEvent, Reloaded, Started, event_after
 from popsync.agent.gates import DestinationBack, GateEvent, Gates
-from popsync.agent.memory import Memory, StandingMemory, mark_login
+from popsync.agent.memory import Memory, StandingMemory
 from popsync.agent.overview import AccountOverview, DestinationOverview
 from popsync.agent.polls import Polls, result_of
+from popsync.agent.roster import Roster
 from popsync.agent.schedule import ClockSchedule, Schedule
-from popsync.agent.standing import SUSPENDED_PROBE_S, Standing, next_standing
-from popsync.agent.timetable import first_in_s
-from popsync.agent.watched import Pollster, Watched, choose, watch
-from popsync.config.account import AccountConfig
+from popsync.agent.standing import next_standing
+from popsync.agent.watched import Pollster, Watched
 from popsync.config.diff import compare_configs
 from popsync.config.model import Config
 from popsync.errors import DestinationUnavailable, PopsyncError
@@ -25,10 +24,6 @@ from popsync.model import AccountId
 from popsync.poll.disposition import Disposition, dispose
 from popsync.poll.events import PollReport
 
-HANDFUL = 10
-"""So many accounts may begin at the same moment; more are spread over their interval."""
-MAX_LATE_S = 60.0
-"""An account that is later than this, and not for want of a place, is not going to be polled."""
 RETRY_PATIENCE_S = 5.0
 """Whoever asks for a poll waits so long for destinations that took no mail."""
 
@@ -71,15 +66,13 @@ class Supervisor:
         self._observe = observe
         self._chance = chance
         self._clock = clock
-        self._schedule = open_schedule(self.poll_due)
         self._build: Build | None = None
         self._pollsters: WeakSet[Pollster] = WeakSet()
         """Those too that a reload has replaced, while they still poll."""
-        self._memory: Memory  # as soon as there are accounts
         self._gates = Gates()
         self._config: Config | None = None
         self._begun = asyncio.Event()
-        self._watched: dict[str, Watched] = {}
+        self._roster = Roster(open_schedule(self.poll_due), chance=chance, clock=clock)
         self._polls = Polls()
         self._lifting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fatal: PopsyncError | None = None
@@ -97,22 +90,21 @@ class Supervisor:
         try:
             pollster = await build(config)
             self._pollsters.add(pollster)
-            self._memory = Memory(memory)
-            await self._memory.read()
+            self._roster.memory = Memory(memory)
+            await self._roster.memory.read()
             self._build, self._config, self._gates = build, config, gates
             gates.listen(self._hear)
-            self._begin(_enabled(config), pollster, goes_on=True)
+            self._roster.take_all(config, pollster)
             self._begun.set()
-            self._observe(Started(len(self._watched)))
-            self._lifting = asyncio.create_task(self._lift_suspensions())
+            self._observe(Started(len(self._roster)))
+            self._lifting = asyncio.create_task(self._roster.lift_suspensions())
             await self._stop.wait()
-            self._schedule.close()
+            self._roster.close()
             for pollster in self._pollsters:
                 pollster.give_up_openings()
             await self._polls.wait()
         finally:
-            self._schedule.close()
-            self._watched.clear()
+            self._roster.clear()
             self._polls.cancel()
             self._lifting.cancel()
             await self._polls.wait()
@@ -132,23 +124,20 @@ class Supervisor:
         self._pollsters.add(pollster)
         changes = compare_configs(self._config, config)
         self._config = config
-        gone = [self._drop(n) for n in changes.accounts.removed | changes.accounts.changed]
-        for watched in self._watched.values():
-            watched.pollster = pollster
-        fresh = changes.accounts.added | changes.accounts.changed
-        wanted = {name: account for name, account in _enabled(config).items() if name in fresh}
-        suspended = {watched.name for watched in gone if watched and watched.standing.suspended}
-        self._begin(wanted, pollster, at_once=suspended)
+        accounts = changes.accounts
+        self._roster.change(
+            config,
+            pollster,
+            gone=accounts.removed | accounts.changed,
+            fresh=accounts.added | accounts.changed,
+        )
         self._observe(Reloaded(changes))
 
     # -- what the operator asks for ----------------------------------------------------------
 
     def overview(self) -> Sequence[AccountOverview]:
         """Give what each enabled account is about, in the order of the configuration."""
-        return [
-            watched.overview(self._next_poll_at(name), paused=watched.id in self._memory.paused)
-            for name, watched in self._watched.items()
-        ]
+        return self._roster.overview()
 
     def destinations(self) -> Sequence[DestinationOverview]:
         """Give what each destination is about, in the order of the configuration."""
@@ -156,14 +145,11 @@ class Supervisor:
 
     def is_moving(self) -> bool:
         """Say whether every account that is due is indeed polled, or waits for its place."""
-        return all(
-            (self._schedule.due_in_s(watched.name) or 0.0) > -MAX_LATE_S
-            for watched in self._watched.values()
-        )
+        return self._roster.is_in_time()
 
     def poll_all(self) -> None:
         """Poll every account now, suspended and paused ones too; the schedule stays as it is."""
-        for watched in self._watched.values():
+        for watched in self._roster:
             self._ask(watched)
 
     async def poll_now(self, names: Sequence[str] = ()) -> Mapping[str, PollReport | None]:
@@ -172,7 +158,7 @@ class Supervisor:
         None in place of a report: the account was removed or the end came before it could begin.
         No names are all accounts. Raises UnknownAccount.
         """
-        chosen = choose(self._watched, names)
+        chosen = self._roster.choose(names)
         await self._gates.retry(patience_s=RETRY_PATIENCE_S)
         polls = {watched.name: self._ask(watched) for watched in chosen}
         if polls:
@@ -184,21 +170,21 @@ class Supervisor:
 
         No names are all accounts. It outlives the daemon. Raises UnknownAccount, LedgerError.
         """
-        for watched in choose(self._watched, names):
-            await self._pause(watched)
+        for watched in self._roster.choose(names):
+            await self._roster.pause(watched)
 
     async def resume(self, names: Sequence[str] = ()) -> None:
         """Poll accounts at once and then as scheduled, paused and suspended ones; no others.
 
         No names are all accounts. Raises UnknownAccount, LedgerError.
         """
-        for watched in choose(self._watched, names):
-            if watched.id in self._memory.paused or watched.standing.suspended:
-                await self._resume(watched)
+        for watched in self._roster.choose(names):
+            if self._roster.is_paused(watched) or watched.standing.suspended:
+                await self._roster.resume(watched)
 
     def poll_due(self, name: str) -> None:
         """Begin to poll an account; when it is being polled, do so once more afterwards."""
-        watched = self._watched.get(name)
+        watched = self._roster.get(name)
         if watched is not None and not self._stop():
             self._polls.begin(watched.id, partial(self._poll, name, watched.id))
 
@@ -206,70 +192,17 @@ class Supervisor:
         poll = partial(self._poll, watched.name, watched.id, asked=True)
         return self._polls.begin(watched.id, poll, asked=True)
 
-    async def _pause(self, watched: Watched) -> None:
-        await self._memory.set_paused(watched.id, paused=True)
-        self._schedule.remove(watched.name)
-
-    async def _resume(self, watched: Watched) -> None:
-        await self._memory.set_paused(watched.id, paused=False)
-        self._lift(watched)
-
-    def _next_poll_at(self, name: str) -> float | None:
-        due_in_s = self._schedule.due_in_s(name)
-        return None if due_in_s is None else self._clock() + due_in_s
-
-    # -- accounts come and go ----------------------------------------------------------------
-
-    def _begin(
-        self,
-        accounts: Mapping[str, AccountConfig],
-        pollster: Pollster,
-        *,
-        at_once: Collection[str] = (),
-        goes_on: bool = False,
-    ) -> None:
-        """Watch over accounts; ``goes_on``: from where they were before a restart."""
-        allow_group = self._config is not None and self._config.allow_group
-        now, token = self._clock(), self._memory.token
-        for name, account in accounts.items():
-            make_mark = partial(mark_login, account, allow_group=allow_group, token=token)
-            watched = watch(name, account, pollster, make_mark)
-            self._watched[name] = watched
-            share = self._chance() if len(accounts) > HANDFUL and name not in at_once else 0.0
-            first_after_s = first_in_s(watched.timetable, now, share=share)
-            if goes_on:
-                pause_s = watched.recall(self._memory.recall(watched.id), now)
-                first_after_s = max(first_after_s, pause_s)
-            self._wait(watched, 0.0 if name in at_once else first_after_s)
-
-    async def _lift_suspensions(self) -> None:
-        """Poll accounts whose login was changed while there was no daemon."""
-        for watched in list(self._watched.values()):
-            if await watched.has_other_login() and self._is_wanted(watched):
-                self._lift(watched)
-
-    def _lift(self, watched: Watched) -> None:
-        watched.standing = Standing()
-        self._wait(watched, 0.0)
-
-    def _drop(self, name: str) -> Watched | None:
-        """Poll the account no more; a poll under way goes on to its end."""
-        watched = self._watched.pop(name, None)
-        if watched is not None:
-            self._schedule.remove(name)
-        return watched
-
     # -- polls -------------------------------------------------------------------------------
 
     async def _poll(
         self, name: str, account: AccountId, *, asked: bool = False
     ) -> PollReport | None:
-        watched = self._watched.get(name)
+        watched = self._roster.get(name)
         if watched is None or watched.id != account:
             return None
 
         def begins() -> bool:
-            is_wanted = self._is_wanted(watched) and (asked or account not in self._memory.paused)
+            is_wanted = self._is_wanted(watched) and (asked or not self._roster.is_paused(watched))
             watched.polling_since = self._clock() if is_wanted else None
             return is_wanted
 
@@ -279,7 +212,7 @@ class Supervisor:
             watched.polling_since = None
         if report is not None:
             self._learn(watched, report)
-            await self._remember(watched)
+            await self._roster.remember(watched)
         return report
 
     def _learn(self, watched: Watched, report: PollReport) -> None:
@@ -298,36 +231,22 @@ class Supervisor:
         event = event_after(report, before, watched.standing, next_poll_in_s=next_poll_in_s)
         if event is not None:
             self._observe(event)
-        self._wait(watched, next_poll_in_s)
-
-    async def _remember(self, watched: Watched) -> None:
-        probe_at = self._clock() + SUSPENDED_PROBE_S
-        await self._memory.note(watched.id, await watched.to_remember(probe_at))
+        waits = self._roster.wait(watched, next_poll_in_s)
+        if waits and watched.standing.failures:
+            self._polls.forget(watched.id)  # what was due meanwhile is not made up for
 
     def _hear(self, event: GateEvent) -> None:
         self._observe(event)
         if isinstance(event, DestinationBack):
-            for watched in self._watched.values():
-                if watched.awaits_destination and watched.id not in self._memory.paused:
+            for watched in self._roster:
+                if watched.awaits_destination and not self._roster.is_paused(watched):
                     self.poll_due(watched.name)
-
-    def _wait(self, watched: Watched, pause_s: float) -> None:
-        """Poll after the pause; a moment that came while a poll failed is not made up for."""
-        if not self._is_wanted(watched) or watched.id in self._memory.paused:
-            return
-        if watched.standing.failures:
-            self._polls.forget(watched.id)
-        self._schedule.set(watched.name, timetable=watched.timetable, first_after_s=pause_s)
 
     def _is_wanted(self, watched: Watched) -> bool:
         """Say whether the account is there under the same configuration, and may be polled."""
-        return self._watched.get(watched.name) is watched and not self._stop()
+        return self._roster.holds(watched) and not self._stop()
 
     def _end_for(self, error: PopsyncError) -> None:
         self._fatal = self._fatal or error
         if not self._stop():
             self._stop.ask()
-
-
-def _enabled(config: Config) -> dict[str, AccountConfig]:
-    return {name: account for name, account in config.accounts.items() if account.enabled}

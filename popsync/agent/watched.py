@@ -1,15 +1,14 @@
-"""The accounts that the daemon watches over."""
+"""One account that the daemon watches over."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from popsync.agent.memory import Remembered
 from popsync.agent.overview import AccountOverview, state_of
 from popsync.agent.standing import SUSPENDED_PROBE_S, Standing
-from popsync.agent.timetable import Timetable, timetable_for
-from popsync.config.account import AccountConfig
-from popsync.errors import SecretUnavailable, UnexpectedError, UnknownAccount, escape
+from popsync.agent.timetable import Timetable
+from popsync.errors import SecretUnavailable, UnexpectedError, escape
 from popsync.model import AccountId, PollSummary
 from popsync.poll.events import PollReport
 
@@ -89,22 +88,3 @@ class Watched:
         return AccountOverview(
             self.name, self.id, state, next_poll_at, self.polling_since, self.standing
         )
-
-
-def watch(
-    name: str, account: AccountConfig, pollster: Pollster, make_mark: Callable[[], Awaitable[str]]
-) -> Watched:
-    """Begin to watch over an account of which nothing is known yet."""
-    return Watched(name, account.account_id, timetable_for(account), pollster, make_mark)
-
-
-def choose(watched: Mapping[str, Watched], names: Sequence[str]) -> list[Watched]:
-    """Give the accounts called ``names``, each once; all of them when there are none.
-
-    Raises UnknownAccount.
-    """
-    strangers = [escape(name) for name in names if name not in watched]
-    if strangers:
-        listed = ", ".join(f'"{name}"' for name in strangers)
-        raise UnknownAccount(f"no account {listed} is enabled")
-    return [watched[name] for name in dict.fromkeys(names or watched)]

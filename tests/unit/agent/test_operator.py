@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from popsync.agent.overview import AccountState, state_of
+from popsync.agent.roster import MAX_LATE_S
 from popsync.agent.standing import Standing
-from popsync.agent.supervisor import MAX_LATE_S
 from popsync.config.model import Config
 from popsync.errors import ConnectFailed, LedgerUnavailable, UidlUnsupported, UnknownAccount
 from popsync.ledger import StoredStanding
@@ -45,6 +46,17 @@ async def test_an_overview_shows_enabled_accounts_in_order(both: Config) -> None
 
         assert (jane.name, jane.account, bob.name) == ("jane", JANE, "bob")
         assert (jane.state, jane.next_poll_at) == (AccountState.WAITING, 1000.0)
+
+
+async def test_an_overview_keeps_the_order_of_a_new_configuration(
+    both: Config, tmp_path: Path
+) -> None:
+    """Wherever in the file an account was added or changed."""
+    tables = [table("jane", "fetch_limit = 1"), table("ann"), table("bob")]
+    async with watching(both) as watch:
+        await watch.supervisor.apply(load(tmp_path, INBOX + "".join(tables)))
+
+        assert [o.name for o in watch.supervisor.overview()] == ["jane", "ann", "bob"]
 
 
 async def test_an_overview_tells_polling_from_waiting_for_a_place(jane: Config) -> None:

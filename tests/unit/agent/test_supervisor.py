@@ -305,6 +305,19 @@ async def test_a_stop_waits_for_polls_and_begins_none(both: Config) -> None:
         assert watch.events.empty()
 
 
+async def test_nothing_is_due_after_a_stop(jane: Config) -> None:
+    """Not even what a poll that fails after it would come back for."""
+    async with watching(jane) as watch:
+        poll = await watch.next_poll("jane")
+        watch.stop.ask()
+        await settle()
+        sets = watch.schedule.sets
+        poll.end(ConnectFailed("nobody answers"))
+        await watch.settle_polls()
+
+        assert watch.schedule.sets == sets
+
+
 async def test_a_stop_gives_up_sessions_that_have_not_begun(jane: Config, both: Config) -> None:
     """Those too that belong to a configuration which was replaced."""
     async with watching(jane) as watch:
