@@ -15,9 +15,9 @@ from prometheus_client.registry import Collector
 
 from popsync import __version__
 from popsync.agent.events import AgentEvent
-from popsync.agent.overview import AccountOverview, AccountState
+from popsync.agent.overview import AccountOverview, AccountState, DestinationOverview
+from popsync.agent.supervisor import Supervisor
 from popsync.cli.reloading import Reloading
-from popsync.cli.service import Supervised
 from popsync.config.checks import ListenAddress
 from popsync.errors import PopsyncError
 from popsync.ledger import look_at_ledger
@@ -39,6 +39,7 @@ class Figures(NamedTuple):
     accounts: Sequence[AccountOverview]
     reports: Mapping[AccountId, AccountReport]
     """Of those that were ever polled."""
+    destinations: Sequence[DestinationOverview]
     in_doubt: int
     config_ok: bool
     config_loaded_at: float
@@ -113,7 +114,7 @@ class Metrics:
 
 @asynccontextmanager
 async def showing_figures(
-    metrics: Metrics, state_dir: Path, supervisor: Supervised, reloading: Reloading
+    metrics: Metrics, state_dir: Path, supervisor: Supervisor, reloading: Reloading
 ) -> AsyncIterator[None]:
     """Serve ``metrics`` as long as the block lasts; the ledger must be there.
 
@@ -126,6 +127,7 @@ async def showing_figures(
         return Figures(
             supervisor.overview(),
             reports,
+            supervisor.destinations(),
             await ledger.in_doubt(),
             reloading.refused is None,
             reloading.loaded_at,
@@ -172,6 +174,10 @@ def describe(figures: Figures) -> Iterator[Metric]:
         figures.config_loaded_at,
     )
     yield _one("popsync_in_doubt_deliveries", "Reply lost, sent again.", float(figures.in_doubt))
+    up = _gauge("popsync_destination_up", "0: it takes no mail for now.", "destination")
+    for destination in figures.destinations:
+        up.add_metric([destination.name], destination.unavailable_since is None)
+    yield up
     yield from _describe_states(figures.accounts)
     yield from _describe_reports(figures)
 

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from popsync.agent.overview import AccountOverview, AccountState
+from popsync.agent.overview import AccountOverview, AccountState, DestinationOverview
 from popsync.agent.standing import Standing
 from popsync.cli.metrics import Figures, Metrics, MetricsUnusable
 from popsync.config.checks import ListenAddress
@@ -54,7 +54,13 @@ def figures(*names: str) -> Figures:
     """Give those of accounts that were polled, and of one that never was."""
     accounts = [overview(name) for name in names] + [overview("new", AccountState.SUSPENDED)]
     reports = {AccountId(f"{name}@host"): report(name) for name in names}
-    return Figures(accounts, reports, in_doubt=1, config_ok=False, config_loaded_at=900.0)
+    destinations = [
+        DestinationOverview("inbox", None, None, ""),
+        DestinationOverview("mta", 950.0, 960.0, "connection refused"),
+    ]
+    return Figures(
+        accounts, reports, destinations, in_doubt=1, config_ok=False, config_loaded_at=900.0
+    )
 
 
 def fetch(port: int) -> Samples:
@@ -91,6 +97,8 @@ async def test_figures_are_those_of_ledger_and_supervisor() -> None:
     assert samples["popsync_account_failures", jane] == 2
     assert samples["popsync_account_suspended", (("account", "new"),)] == 1
     assert ("popsync_held_messages", (("account", "new"),)) not in samples
+    assert samples["popsync_destination_up", (("destination", "inbox"),)] == 1
+    assert samples["popsync_destination_up", (("destination", "mta"),)] == 0
     assert samples["popsync_in_doubt_deliveries", ()] == 1
     assert samples["popsync_config_last_reload_ok", ()] == 0
     assert samples["popsync_config_loaded_timestamp_seconds", ()] == 900
