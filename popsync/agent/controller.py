@@ -22,7 +22,7 @@ from popsync.agent.control import (
     format_answer,
     parse_request,
 )
-from popsync.agent.overview import AccountOverview
+from popsync.agent.overview import AccountOverview, DestinationOverview
 from popsync.config.diff import ConfigChanges
 from popsync.poll.events import PollReport
 
@@ -32,6 +32,10 @@ class Supervising(Protocol):
 
     def overview(self) -> Sequence[AccountOverview]:
         """Give what each enabled account is about."""
+        ...
+
+    def destinations(self) -> Sequence[DestinationOverview]:
+        """Give what each destination is about."""
         ...
 
     def is_moving(self) -> bool:
@@ -116,5 +120,6 @@ class Controller:
             self._began_at,
             self._supervisor.is_moving(),
             tuple(self._supervisor.overview()),
+            tuple(self._supervisor.destinations()),
             refused=ConfigRefusal(refused.since, refused.problems) if refused else None,
         )

@@ -100,6 +100,13 @@ def match_names(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     return [name for name in known if any(fnmatchcase(name, pattern) for pattern in wanted)]
 
 
+def match_account(config: Config, name: str) -> str:
+    """Give ``name`` when the configuration has such an account. Raises click.UsageError."""
+    if name not in config.accounts:
+        raise click.UsageError(_describe_stranger(name, config.accounts))
+    return name
+
+
 def _describe_stranger(pattern: str, names: Iterable[str]) -> str:
     near = get_close_matches(pattern, names, n=1)
     known = ", ".join(names) or "none"

@@ -13,11 +13,11 @@ from popsync.cli.options import Command, invocation
 @click.command("pause", cls=Command)
 @accounts_argument
 def command(accounts: Sequence[str]) -> None:
-    """Have the running popsync poll accounts no more, until 'popsync resume'.
+    """Have the running popsync leave accounts alone.
 
-    Each ACCOUNT is a name, or a pattern such as 'work-*'; without any, all are paused. A poll
-    under way goes on to its end, and 'popsync poll' still polls a paused account. It stays paused
-    when popsync is started again.
+    They are not polled until 'popsync resume'. Each ACCOUNT is a name, or a pattern such as
+    'work-*'; without any, all are paused. A poll under way goes on to its end, and 'popsync poll'
+    still polls a paused account. It stays paused when popsync is started again.
     """
     state_dir = find_state_dir()
     chosen = choose_polled(state_dir, accounts)

@@ -18,10 +18,11 @@ from popsync.cli.words import count
 @json_option
 @accounts_argument
 def command(accounts: Sequence[str], *, as_json: bool) -> int:
-    """Have the running popsync poll now, and wait for what comes of it.
+    """Have the running popsync poll now.
 
-    Each ACCOUNT is a name, or a pattern such as 'work-*'; without any, all are polled. Suspended
-    and paused ones are polled, too. Control-C ends the waiting, not the polls.
+    It waits for the end and says what came of it. Each ACCOUNT is a name, or a pattern such as
+    'work-*'; without any, all are polled. Suspended and paused ones are polled, too. Control-C
+    ends the waiting, not the polls.
     """
     state_dir = find_state_dir()
     request = AskPoll(choose_polled(state_dir, accounts))

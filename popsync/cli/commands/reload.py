@@ -17,10 +17,10 @@ _PATIENCE_S = 120.0
 
 @click.command("reload", cls=Command)
 def command() -> None:
-    """Have the running popsync read its configuration again, and say what changed.
+    """Have the running popsync read its configuration again.
 
-    It does so by itself when a file is edited; this says what came of it. A configuration with
-    mistakes changes nothing: every mistake is shown, and the exit code is 78.
+    It does so by itself when a file is edited; this says what came of it, by name. A configuration
+    with mistakes changes nothing: every mistake is shown, and the exit code is 78.
     """
     reread = ask_daemon(find_state_dir(), AskReload(), Reread, timeout_s=_PATIENCE_S)
     if invocation().verbosity >= 0:

@@ -13,9 +13,10 @@ from popsync.cli.options import Command, invocation
 @click.command("resume", cls=Command)
 @accounts_argument
 def command(accounts: Sequence[str]) -> None:
-    """Have the running popsync poll paused and suspended accounts again, beginning now.
+    """Have the running popsync poll accounts again.
 
-    Each ACCOUNT is a name, or a pattern such as 'work-*'; without any, all are resumed.
+    Those that are paused or suspended are polled now, and then as planned. Each ACCOUNT is a name,
+    or a pattern such as 'work-*'; without any, all are resumed.
     """
     state_dir = find_state_dir()
     chosen = choose_polled(state_dir, accounts)

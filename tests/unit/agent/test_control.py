@@ -156,6 +156,10 @@ class Crew:
         """Give one account."""
         return [JANE]
 
+    def destinations(self) -> Sequence[DestinationOverview]:
+        """Give one that is down."""
+        return OVERVIEW.destinations
+
     def is_moving(self) -> bool:
         """Give what the test wants."""
         return self.moving
@@ -194,7 +198,7 @@ async def ask(request: Request, crew: Crew | None = None, files: Files | None = 
 
 
 async def test_the_overview_says_all_that_is_known() -> None:
-    """Accounts, whether polls happen, and a refused configuration."""
+    """Accounts, destinations, whether polls happen, and a refused configuration."""
     crew, files = Crew(), Files()
     crew.moving, files.refused = False, ConfigRefusal(3.0, ("x",))
 
@@ -202,7 +206,7 @@ async def test_the_overview_says_all_that_is_known() -> None:
 
     assert isinstance(answer, Overview)
     assert (answer.began_at, answer.moving, answer.accounts) == (5.0, False, (JANE,))
-    assert answer.refused == files.refused
+    assert (answer.refused, answer.destinations) == (files.refused, OVERVIEW.destinations)
 
 
 async def test_polls_come_back_by_name() -> None:

@@ -1,0 +1,41 @@
+"""``popsync log``: what was delivered."""
+
+import click
+
+from popsync.cli.configuration import complete_account, load_invoked_config, match_account
+from popsync.cli.options import Command, json_option
+from popsync.cli.story_text import delivered_document, format_delivered
+from popsync.cli.terminal import print_json
+from popsync.ledger.opening import read_ledger
+
+
+@click.command("log", cls=Command)
+@click.option(
+    "-n",
+    "--number",
+    "most",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Show so many deliveries at most.",
+)
+@json_option
+@click.argument("account", required=False, shell_complete=complete_account)
+def command(account: str | None, most: int, *, as_json: bool) -> None:
+    """List the last deliveries of one account or of all.
+
+    The newest comes last. For each: when, account, unique-id, octets, Message-ID, destination and
+    the destination's reply. It reads the ledger, which forgets a message 90 days after it left the
+    server.
+    """
+    config = load_invoked_config()
+    wanted = config.accounts[match_account(config, account)].account_id if account else None
+    names = {table.account_id: name for name, table in config.accounts.items()}
+    with read_ledger(config.state_dir) as ledger:
+        rows = ledger.delivered(wanted, most)
+    if as_json:
+        print_json(delivered_document(rows, names))
+        return
+    for row in rows:
+        click.echo(format_delivered(row, names))

@@ -1,0 +1,49 @@
+"""``popsync log`` and ``popsync explain`` as processes."""
+
+import json
+from pathlib import Path
+
+from tests.system.commands import MAILDIR, account, popsync, serving, write_config
+
+MESSAGE = b"Subject: %d\r\nMessage-ID: <%d@example.org>\r\n\r\nbody\r\n"
+
+
+def test_what_was_delivered_is_listed_and_explained(tmp_path: Path) -> None:
+    """The newest last; a message is found by its Message-ID or by its unique-id."""
+    with serving(tmp_path, "jane") as served:
+        table = account("jane", served.pop3_port)
+        config = write_config(tmp_path / "popsync.toml", f'state_dir = "state"\n{MAILDIR}{table}')
+        for number in (1, 2):
+            served.send("jane", MESSAGE % (number, number))
+            popsync("-c", config, "once")
+    logged = popsync("-c", config, "log").stdout.splitlines()
+    (last,) = json.loads(popsync("-c", config, "log", "-n1", "jane", "--json").stdout)[
+        "deliveries"
+    ]
+    story = popsync("-c", config, "explain", "1@example.org")
+    same = popsync("-c", config, "explain", "--json", last["unique_id"])
+
+    assert [line.split()[2] for line in logged] == ["jane", "jane"]
+    assert "<1@example.org>  inbox" in logged[0]
+    assert last["message_id"] == "<2@example.org>"
+    assert story.returncode == 0
+    assert story.stdout.startswith("<1@example.org>\n  account:     jane (")
+    assert "  state:       delivered everywhere\n  inbox:\n" in story.stdout
+    (message,) = json.loads(same.stdout)["messages"]
+    assert (message["message_id"], message["state"]) == ("<2@example.org>", "settled")
+
+
+def test_what_nobody_knows_is_said(tmp_path: Path) -> None:
+    """An empty ledger has no deliveries; a message or account that is not there is a mistake."""
+    config = write_config(
+        tmp_path / "popsync.toml", f'state_dir = "state"\n{MAILDIR}{account("jane", 1)}'
+    )
+
+    empty = popsync("-c", config, "log", "jane")
+    unknown = popsync("-c", config, "explain", "<nobody@example.org>")
+    stranger = popsync("-c", config, "log", "jamie")
+
+    assert (empty.returncode, empty.stdout) == (0, "")
+    assert (unknown.returncode, unknown.stdout) == (64, "")
+    assert unknown.stderr == "popsync: the ledger knows no message '<nobody@example.org>'\n"
+    assert (stranger.returncode, "did you mean 'jane'?" in stranger.stderr) == (64, True)
