@@ -24,6 +24,7 @@ from tests.odd_servers.server import OddServer
 
 _SUSPECT = re.compile(rb"\AX-Popsync-Suspect: .*\n")
 BETWEEN_POLLS_S = 7200.0
+PLAIN = TlsOptions(mode="none")
 QUICK = Deadlines(*[0.5] * 7)
 """What an odd server keeps us waiting for is not worth more in a test."""
 
@@ -79,10 +80,12 @@ async def open_bench(
     deadlines: Deadlines = QUICK,
     destination: Destination | None = None,
     recipients: tuple[str, ...] = ("",),
+    tls: TlsOptions = PLAIN,
 ) -> AsyncIterator[Bench]:
     """Serve ``server`` on a real socket and give a bench that polls it.
 
-    destination: where the mail goes instead of into a Maildir.
+    destination: where the mail goes instead of into a Maildir. tls: what the poll demands; the
+    server itself speaks no TLS.
     """
     state, maildir = directory / "state", directory / "maildir"
     state.mkdir()
@@ -94,7 +97,7 @@ async def open_bench(
             settings = Pop3Settings(
                 "127.0.0.1",
                 served.port,
-                TlsOptions(mode="none"),
+                tls,
                 "jane",
                 _password,
                 Scratch(state),
