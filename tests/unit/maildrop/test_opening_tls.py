@@ -1,6 +1,7 @@
 import hashlib
 import ssl
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -224,7 +225,21 @@ async def test_a_certificate_that_is_as_it_should_be_lets_us_in(
     ]
 
 
-@pytest.mark.parametrize("flaw", ["other host", "unknown authority", "self-signed", "other pin"])
+_PAST, _FUTURE = datetime(2001, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+_FLAWS_IN_TIME = {
+    "expired": (_PAST, "expired"),
+    "not yet valid": (_FUTURE, "not yet"),
+}
+
+
+def _valid_for_a_day(authority: trustme.CA, since: datetime) -> trustme.LeafCert:
+    until = since + timedelta(days=1)
+    return authority.issue_cert("127.0.0.1", not_before=since, not_after=until)
+
+
+@pytest.mark.parametrize(
+    "flaw", [*_FLAWS_IN_TIME, "other host", "unknown authority", "self-signed", "other pin"]
+)
 async def test_a_certificate_with_a_flaw_is_told_no_secret(
     mode: TlsMode, flaw: str, authority: trustme.CA, ca_file: str, tmp_path: Path
 ) -> None:
@@ -234,6 +249,10 @@ async def test_a_certificate_with_a_flaw_is_told_no_secret(
         "other host": (context_for(authority.issue_cert("pop.example.org")), "", "mismatch"),
         "unknown authority": (context_for(trustme.CA().issue_cert("127.0.0.1")), "", "issuer"),
         "self-signed": (self_signed(tmp_path), "", "self-signed"),
+        **{
+            name: (context_for(_valid_for_a_day(authority, since)), "", told)
+            for name, (since, told) in _FLAWS_IN_TIME.items()
+        },
         "other pin": (context_for(good), fingerprint_of(authority.issue_cert("x")), "pinned"),
     }[flaw]
     options = TlsOptions(mode=mode, ca_file=ca_file, fingerprint=pin)
