@@ -199,6 +199,15 @@ async def test_an_overview_says_since_when_and_until(bench: Bench) -> None:
     assert after.retry_at == pytest.approx(1030.0, abs=5.0)
 
 
+async def test_a_gate_that_was_replaced_tries_no_more(bench: Bench) -> None:
+    """A poll under way may still find its destination down."""
+    await bench.gate.retire()
+    bench.relay.says = DOWN
+
+    assert await bench.ask() == "DestinationUnavailable: relay is down"
+    assert bench.pauses == []
+
+
 async def test_a_gate_is_kept_while_its_destination_is() -> None:
     """One that is replaced tries no more."""
     gates, relay = Gates(), Relay()

@@ -113,6 +113,22 @@ async def test_an_account_that_is_being_polled_is_polled_once_more(jane: Config)
         assert watch.begun.empty()
 
 
+async def test_a_poll_that_is_due_again_may_be_asked_for_as_well(jane: Config) -> None:
+    """Then a failure before it is no reason to leave it out."""
+    async with watching(jane) as watch:
+        first = await watch.next_poll("jane")
+        watch.schedule.due("jane")
+        asked = asyncio.create_task(watch.supervisor.poll_now(["jane"]))
+        await settle()
+        first.end(ConnectFailed("nobody answers"))
+        await settle()
+        begins = not watch.begun.empty()
+
+        assert begins
+        (await watch.next_poll()).end()
+        assert (await asked)["jane"] is not None
+
+
 async def test_whoever_does_not_wait_for_a_report_cuts_no_poll(jane: Config) -> None:
     """Neither the one that began, nor the one that is to follow."""
     async with watching(jane) as watch:
