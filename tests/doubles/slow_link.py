@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ class Call:
 
     began_at: float
     ended_at: float | None = None
-    """When both ends had parted, or the link was cut."""
+    """When the client had parted, or the link was cut."""
 
 
 class SlowLink:
@@ -47,6 +47,7 @@ class SlowLink:
         """Every connection there was, in order."""
         self._server: asyncio.Server | None = None
         self._open: set[_Passage] = set()
+        self._all_over = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -64,6 +65,8 @@ class SlowLink:
         assert self._server is not None
         self._server.close()
         await self.cut()
+        if self._open:
+            await self._all_over.wait()
 
     async def cut(self) -> int:
         """End every open connection without a word to either end; give how many they were."""
@@ -77,12 +80,14 @@ class SlowLink:
         self.calls.append(call)
         passage = _Passage(self, call)
         self._open.add(passage)
+        self._all_over.clear()
         return passage
 
     def forget(self, passage: "_Passage") -> None:
-        """Note that a connection is over."""
-        passage.call.ended_at = time.monotonic()
+        """Note that a connection is over, at both ends."""
         self._open.discard(passage)
+        if not self._open:
+            self._all_over.set()
 
 
 class _Passage(asyncio.Protocol):
@@ -96,22 +101,29 @@ class _Passage(asyncio.Protocol):
         self._server: asyncio.Transport | None = None
         self._client: asyncio.Transport | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._ends = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._client = transport
         self._to_client.lead_to(transport)
+        self._ends += 1
         if not self._link.is_black_hole:
+            self._ends += 1
             self._opening = asyncio.create_task(self._open_server())
+            self._opening.add_done_callback(self._note_opened)
 
     async def _open_server(self) -> None:
         await asyncio.sleep(self._link.rtt_s * SETUP_RTTS)
-        with suppress(OSError):
-            await asyncio.get_running_loop().create_connection(
-                lambda: _ServerEnd(self), "127.0.0.1", self._link.target_port
-            )
-            return
-        self.cut()
+        await asyncio.get_running_loop().create_connection(
+            lambda: _ServerEnd(self), "127.0.0.1", self._link.target_port
+        )
+
+    def _note_opened(self, opening: "asyncio.Task[None]") -> None:
+        if opening.cancelled() or opening.exception() is not None:
+            self.cut()
+            if self._server is None:
+                self.lose_end()
 
     def reach_server(self, server: asyncio.Transport) -> None:
         """Pass on what the client has said, now that there is somebody to hear it."""
@@ -130,16 +142,23 @@ class _Passage(asyncio.Protocol):
         return True  # the other direction goes on
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.call.ended_at = time.monotonic()
         self._to_server.pass_on(None)
         self._to_client.stop()
-        if self._opening is not None and self._server is None:
-            self._opening.cancel()
-        self._link.forget(self)
+        self.lose_end()
+
+    def lose_end(self) -> None:
+        """Note that one of the two ends is over, or will never be."""
+        self._ends -= 1
+        if not self._ends:
+            self._link.forget(self)
 
     def cut(self) -> None:
         """Reset both ends."""
         self._to_server.stop()
         self._to_client.stop()
+        if self._opening is not None:
+            self._opening.cancel()
         for transport in (self._server, self._client):
             if transport is not None:
                 transport.abort()
@@ -160,6 +179,7 @@ class _ServerEnd(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._passage.hear_server(None)
+        self._passage.lose_end()
 
 
 class _Delay:

@@ -180,13 +180,17 @@ class Dovecot:
 
     def add_user(self, user: str, password: str = PASSWORD) -> None:
         """Make a user with an empty mailbox, known to POP3 and to LMTP at once."""
-        # A file for each: Dovecot looks at a file it knows once a second only.
-        encoded = base64.b64encode(password.encode()).decode()
-        (self.home / "users" / user).write_text(f"{user}:{{PLAIN.b64}}{encoded}\n")
+        self.introduce(user, password)
         for name in ("", "cur", "new", "tmp"):
             directory = self._mailbox(user) / name
             directory.mkdir()
             self._hand_over(directory)
+
+    def introduce(self, user: str, password: str = PASSWORD) -> None:
+        """Make a user whose mailbox comes into being with the first login."""
+        # A file for each: Dovecot looks at a file it knows once a second only.
+        encoded = base64.b64encode(password.encode()).decode()
+        (self.home / "users" / user).write_text(f"{user}:{{PLAIN.b64}}{encoded}\n")
 
     def _mailbox(self, user: str) -> Path:
         return self.home / "mail" / user

@@ -64,7 +64,7 @@ def measure_idle(
     """Start it, watch it, edit one account."""
     with fleet() as ships:
         for number in range(accounts):
-            ships.dovecot.add_user(f"user{number}@soak.example")
+            ships.dovecot.introduce(f"user{number}@soak.example")
         secure = tls == "implicit"
         target = ships.dovecot.pop3s_port if secure else ships.dovecot.pop3_port
         link = ships.network.open(target, rtt_s=0)

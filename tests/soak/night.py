@@ -36,6 +36,7 @@ LARGE_SHAPE = 11
 """The corpus' line of a megabyte: now and then is often enough."""
 SAMPLE_EVERY_S = 5.0
 CATCH_UP_S = 120.0
+TRACEBACK_LINES = 40
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -100,7 +101,7 @@ class Outcome(NamedTuple):
             "median of the second quarter -> of the last quarter:",
             self.growth(),
             f"at rest: {self.rest}",
-            *self.said[:20],
+            *self.said[: 3 * TRACEBACK_LINES],
             "kept" if self.fair else "BROKEN",
         ]
         return "\n".join(lines)
@@ -217,7 +218,7 @@ class Night:
                 samples=self._samples,
                 rest=rest,
                 code=code,
-                said=[line for line in daemon.said if "Traceback" in line or "a bug" in line],
+                said=_bugs(daemon.said),
             )
 
     def _write_tables(self, night: Fleet, way_out: SlowLink, *keys: str) -> None:
@@ -294,6 +295,12 @@ class Night:
             post.collect()
             rounds_after -= post.has_come(receiver.accepted)
         return self._look(daemon, self._minutes * 60)
+
+
+def _bugs(said: Sequence[str]) -> list[str]:
+    """Give what the daemon calls a bug, with what follows it."""
+    found = [number for number, line in enumerate(said) if "a bug" in line]
+    return [line.rstrip() for number in found for line in said[number : number + TRACEBACK_LINES]]
 
 
 def _left(night: Fleet) -> int:

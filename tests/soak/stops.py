@@ -11,7 +11,7 @@ from tests.battery.receiver import run_receiver
 from tests.battery.tally import Tally, count
 from tests.corpus import varied_message
 from tests.servers.dovecot import as_served
-from tests.soak.fleet import INBOX, Fleet, fleet, write_fleet
+from tests.soak.fleet import INBOX, fleet, write_fleet
 from tests.system.daemon import Daemon, running
 
 MESSAGES = 2_000
@@ -79,13 +79,19 @@ def measure_stop(
     messages: int = MESSAGES,
     rtt_s: float = 0.0,
 ) -> Stop:
-    """Send the signals as soon as the first messages have arrived; then start it again."""
+    """Send the signals as soon as the first messages have arrived; then start it again.
+
+    rtt_s: how far the server is until then; an orderly stop takes a round trip at least.
+    """
     mail = [varied_message(number) for number in range(messages)]
     with fleet() as ships, WAYS[way](root) as way_out:
-        config = _prepare(root, ships, mail, way_out.table, rtt_s)
+        (member,) = ships.enlist(1, SELDOM, rtt_s=rtt_s)
+        ships.dovecot.fill(member.user, mail)
+        config = write_fleet(root, way_out.table, member.table())
         with running(config) as daemon:
             daemon.wait_for(" delivered ")
             code, took_s = _end(daemon, signals)
+        member.link.rtt_s = 0
         between = len(way_out.arrived())
         partial = [path.name for path in (root / "Mail").glob("tmp/*")]
         with running(config) as daemon:
@@ -93,12 +99,6 @@ def measure_stop(
             next_code = daemon.stop()
         after = count(map(as_served, mail), way_out.arrived())
     return Stop(code, took_s, between, partial, after, next_code)
-
-
-def _prepare(root: Path, ships: Fleet, mail: Sequence[bytes], table: str, rtt_s: float) -> Path:
-    (member,) = ships.enlist(1, SELDOM, rtt_s=rtt_s)
-    ships.dovecot.fill(member.user, mail)
-    return write_fleet(root, table, member.table())
 
 
 def _end(daemon: Daemon, signals: Sequence[signal.Signals]) -> tuple[int, float]:
