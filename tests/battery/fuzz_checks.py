@@ -65,7 +65,8 @@ def reads_any_pop3_reply(rng: Random) -> None:
             return [*events, _REFUSED]
         return [*events, codec.awaited, codec.buffered]
 
-    _same_however_cut(read, scrawl(rng, POP3, opening=b"+OK\r\n"), rng)
+    # A listing is given whole, so until it ends it may be refused sooner or later.
+    _same_however_cut(read, scrawl(rng, POP3, opening=b"+OK\r\n") + TERMINATOR, rng)
 
 
 def _add(events: list[object], event: object) -> None:

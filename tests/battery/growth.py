@@ -131,7 +131,7 @@ def _locate(octets: bytes) -> None:
 _HEAD = 120 * 1024  # twice that is still within what is looked at of a header
 
 READINGS: Sequence[Reading] = (
-    Reading("pop3 client, a body of dots", _read_body, b"\r\n."),
+    Reading("pop3 client, a body of dots", _read_body, b"\r\n.."),
     Reading("pop3 client, a body that almost ends", _read_body, b"\r\n.\r"),
     Reading("pop3 client, a listing", _read_listing, b"1 2\r\n"),
     Reading("pop3 client, status lines", _read_statuses, b"+OK [X] y\r\n"),
@@ -146,6 +146,6 @@ READINGS: Sequence[Reading] = (
     Reading("header, folds", _scan_header, b"a:\n \n", _HEAD),
     Reading("config, keys", _locate, b"a = 1\n"),
     Reading("config, tables of arrays", _locate, b"[[t.u]]\nk = [1, {b = ''}]\n"),
-    Reading("config, comments", _locate, b"# [\n"),
+    Reading("config, comments", _locate, b"# [\n", 1 << 20),
     Reading("config, quotes", _locate, b'a = "\\"\\\\\'"\n'),
 )
