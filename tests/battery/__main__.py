@@ -10,6 +10,7 @@ from tests.battery.growth import MAX_GROWTH, measure_growth
 from tests.battery.kill_loop import REPOSITORY, KillLoop, Mode
 from tests.battery.power_cuts import cut
 from tests.battery.refusals import corrupt, refuse
+from tests.battery.removed_rules import remove_each
 from tests.battery.scenario import Kind
 
 
@@ -55,6 +56,16 @@ def run_fuzz(options: argparse.Namespace) -> bool:
     return not result.broken and all(growth.factor <= MAX_GROWTH for growth in growths)
 
 
+def run_removed_rules(_: argparse.Namespace) -> bool:
+    """Take each rule away in a copy; its tests must fail."""
+    noticed = []
+    for name, seen in remove_each():
+        print(f"{name:56} {'noticed' if seen else 'NOT NOTICED'}", flush=True)  # noqa: T201
+        noticed.append(seen)
+    print(f"rules whose removal was noticed: {sum(noticed)} of {len(noticed)}")  # noqa: T201
+    return all(noticed)
+
+
 def _told(survival: Survival) -> bool:
     print(survival, flush=True)  # noqa: T201 - a command for the terminal
     return not survival.broken
@@ -82,6 +93,8 @@ def main() -> int:
     fuzzing.add_argument("--inputs", type=int, default=1_000_000)
     fuzzing.add_argument("--seed", type=int, default=1)
     fuzzing.set_defaults(run=run_fuzz)
+    removing = items.add_parser("removed-rules", help="take each rule away, in a copy")
+    removing.set_defaults(run=run_removed_rules)
     for item in (crash, refusals):
         item.add_argument("--long", action="store_true", help="the long form")
     options = parser.parse_args()

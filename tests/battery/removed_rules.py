@@ -1,0 +1,205 @@
+"""Each rule that guards the mail is taken away in a copy, and the tests must notice.
+
+A rule is a line of the product, and what the line looks like without the rule; the tests named
+beside it must pass with the rule and fail without.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+REPOSITORY = Path(__file__).parents[2]
+_PLAN, _ONCE, _DISPOSITION = "poll/plan.py", "poll/once.py", "poll/disposition.py"
+_FOLDER = "destinations/maildir_folder.py"
+_DOT_INTENT = """await self._batch.commit(
+            Intent(attempt.parcel.message, self._destination, recipients, DeliveryState.DOT_SENT)
+        )
+"""
+
+
+class Rule(NamedTuple):
+    """One rule, as the line that keeps it and the line that would not."""
+
+    name: str
+    module: str
+    kept: str
+    removed: str
+    tests: str
+    """Below tests/unit."""
+
+
+RULES: Sequence[Rule] = (
+    Rule(
+        "only what every destination has is deleted",
+        "poll/batch.py",
+        "(session.settled if key in settled else session.unsettled)",
+        "session.settled",
+        "poll/test_once.py",
+    ),
+    Rule(
+        "what is delivered is not retrieved again",
+        _PLAN,
+        "return Skip(listed, reason)\n        due",
+        "return _Retrieve(listed)\n        due",
+        "poll/test_plan.py",
+    ),
+    Rule(
+        "STAGED is durable before the move to new/",
+        "destinations/maildir.py",
+        "        await self._announce(staged, refusals, journal)\n",
+        "",
+        "destinations/test_maildir.py",
+    ),
+    Rule(
+        "directories are synced before the receipt",
+        _FOLDER,
+        "if not self._move(name))\n        self.sync()\n",
+        "if not self._move(name))\n",
+        "destinations/test_maildir_crashes.py",
+    ),
+    Rule(
+        "recovery finishes the move of what was staged",
+        _FOLDER,
+        "taken = self.publish(waiting)",
+        "taken = frozenset[str]()",
+        "destinations/test_maildir.py",
+    ),
+    Rule(
+        "DOT_SENT is durable before the final dot",
+        "destinations/relay/courier.py",
+        _DOT_INTENT,
+        "await self._batch.commit()\n",
+        "destinations/test_smtp.py",
+    ),
+    Rule(
+        "what is in doubt is sent again, then held",
+        _DISPOSITION,
+        "DeliveryState.IN_DOUBT if doubts <= MAX_REPEATS else DeliveryState.HELD",
+        "DeliveryState.IN_DOUBT",
+        "poll/test_disposition.py",
+    ),
+    Rule(
+        "a repeat after a doubt bears its mark",
+        "poll/batch.py",
+        "    if doubts:\n",
+        "    if doubts < 0:\n",
+        "poll/test_once.py",
+    ),
+    Rule(
+        "an error of the ledger ends the poll",
+        "poll/batch.py",
+        "    if errors:\n",
+        "    if not results:\n",
+        "poll/test_once.py",
+    ),
+    Rule(
+        "a receipt is final",
+        "ledger/states.py",
+        "DeliveryState.DELIVERED: frozenset(),",
+        "DeliveryState.DELIVERED: _TRIED_AGAIN,",
+        "ledger/test_states.py",
+    ),
+    Rule(
+        "only a complete listing buries",
+        _PLAN,
+        "if not listing.complete or (",
+        "if (",
+        "poll/test_plan.py",
+    ),
+    Rule(
+        "what comes back after its deletion is looked at",
+        _PLAN,
+        "if known.deletions == 1:",
+        "if known.deletions < 0:",
+        "poll/test_plan.py",
+    ),
+    Rule(
+        "of equal unique-ids all are deleted or none",
+        _ONCE,
+        "if settled[listed.unique_id] == plan.rows[listed.unique_id]\n            and",
+        "if",
+        "poll/test_once.py",
+    ),
+    Rule(
+        "a renumbered maildrop is matched, not delivered anew",
+        _PLAN,
+        "return found < RENUMBERING_MAX_FOUND * len(expected)",
+        "return found < 0",
+        "poll/test_plan.py",
+    ),
+    Rule(
+        "no QUIT after a message that is not delivered",
+        _ONCE,
+        "    if session.unsettled:\n",
+        "    if not session:\n",
+        "poll/test_once.py",
+    ),
+    Rule(
+        "a message that may be cut short is not deleted",
+        "maildrop/retrieval.py",
+        "if octets < listed.octets:",
+        "if octets < 0:",
+        "maildrop/test_retrieval.py",
+    ),
+)
+
+
+def misfits() -> list[str]:
+    """Give the rules whose line stands in its module not just once."""
+    return [rule.name for rule in RULES if _source(REPOSITORY, rule).count(rule.kept) != 1]
+
+
+def remove_each() -> Iterator[tuple[str, bool]]:
+    """Give each rule's name, and whether its tests pass with it and fail without it."""
+    with _copy() as copy:
+        sound = {tests: _passes(copy, tests) for tests in {rule.tests for rule in RULES}}
+        for rule in RULES:
+            yield rule.name, sound[rule.tests] and not _passes_without(copy, rule)
+
+
+def _passes_without(copy: Path, rule: Rule) -> bool:
+    module, source = copy / "popsync" / rule.module, _source(copy, rule)
+    module.write_text(source.replace(rule.kept, rule.removed, 1), "utf-8")
+    try:
+        return _passes(copy, rule.tests)
+    finally:
+        module.write_text(source, "utf-8")
+
+
+def _source(tree: Path, rule: Rule) -> str:
+    return (tree / "popsync" / rule.module).read_text("utf-8")
+
+
+@contextmanager
+def _copy() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name)
+        for part in ("popsync", "tests"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(REPOSITORY / part, copy / part, ignore=ignored)
+        shutil.copy(REPOSITORY / "pyproject.toml", copy)
+        yield copy
+
+
+def _passes(copy: Path, tests: str) -> bool:
+    """Run tests in the copy; what cannot even be imported counts as an error of this table."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    # Two changes within a second look the same to a cache of compiled modules.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy)}
+    done = subprocess.run(
+        [*command, f"tests/unit/{tests}"],
+        cwd=copy,
+        env=environment,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    if done.returncode not in {0, 1}:
+        raise RuntimeError(done.stdout + done.stderr)
+    return done.returncode == 0
