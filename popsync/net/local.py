@@ -135,8 +135,8 @@ def is_trusted(connected: _Connected) -> bool:
     if not hasattr(socket, "SO_PEERCRED"):
         return True  # then the socket's mode alone decides
     octets = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _pid, uid, _gid = _CREDENTIALS.unpack(octets)
-    return uid in (0, os.geteuid())
+    _process, user, _group = _CREDENTIALS.unpack(octets)
+    return user in (0, os.geteuid())
 
 
 @contextmanager
