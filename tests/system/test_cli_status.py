@@ -63,7 +63,7 @@ def test_a_broken_edit_is_shown_and_harms_nothing(tmp_path: Path) -> None:
     config = write_config(tmp_path / "popsync.toml", text)
     with running(config) as daemon:
         write_config(config, text + "[account.bob")
-        daemon.wait_for("refused")
+        daemon.wait_for("the configuration is refused")
         shown = popsync("-c", config, "status")
         healthy = popsync("-c", config, "status", "--quiet")
 
