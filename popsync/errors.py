@@ -237,6 +237,13 @@ class DeliveryBroken(DeliveryError):
     """We failed on the message ourselves, its cause says how: a bug, and the destination's not."""
 
 
+# -- the state directory ---------------------------------------------------------------------
+
+
+class ScratchUnavailable(PopsyncError, OSError):
+    """A large message cannot be put down on its way: disk full, read-only, input/output error."""
+
+
 # -- the ledger ------------------------------------------------------------------------------
 
 

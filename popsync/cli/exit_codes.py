@@ -51,6 +51,7 @@ _CODE_OF: dict[type[BaseException], ExitCode] = {
     errors.UnknownAccount: ExitCode.USAGE,
     errors.LocalProtocolError: ExitCode.INTERNAL,
     errors.UnexpectedError: ExitCode.INTERNAL,
+    errors.ScratchUnavailable: ExitCode.IO,
     errors.LedgerError: ExitCode.IO,
     errors.LedgerLocked: ExitCode.TEMPORARY,  # the other popsync will be done some time
     errors.AuthRejected: ExitCode.LOGIN,

@@ -5,9 +5,11 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+from popsync.errors import ScratchUnavailable
 from popsync.model import Content, Digest
 from popsync.storage.steps import write_fully
 
@@ -33,7 +35,7 @@ class Scratch:
         self._memory_octets = memory_octets
 
     def from_bytes(self, octets: bytes) -> Content:
-        """Give the content that consists of ``octets``. Raises OSError, for large ones only."""
+        """Give the content that consists of ``octets``. Raises ScratchUnavailable, if large."""
         if len(octets) <= self._memory_octets:
             return _MemoryContent(octets, Digest(sha256(octets).digest()))
         writer = self.new_content()
@@ -61,15 +63,13 @@ class ContentWriter:
         self._descriptor: int | None = None
 
     def write(self, octets: bytes) -> None:
-        """Append ``octets``. Raises OSError: disk full and the like; ``discard`` it then."""
+        """Append ``octets``. Raises ScratchUnavailable; ``discard`` it then."""
         self._octets += len(octets)
         self._hash.update(octets)
-        if self._descriptor is not None:
-            write_fully(self._descriptor, octets)
-            return
         self._pieces.append(octets)
-        if self._octets > self._memory_octets:
-            self._spill()
+        if self._descriptor is not None or self._octets > self._memory_octets:
+            with _translated(self._directory):
+                self._spill()
 
     def finish(self) -> Content:
         """Give the content; nothing can be appended any more."""
@@ -87,7 +87,8 @@ class ContentWriter:
             self._descriptor = None
 
     def _spill(self) -> None:
-        self._descriptor = _open_unnamed(self._directory)
+        if self._descriptor is None:
+            self._descriptor = _open_unnamed(self._directory)
         for piece in self._pieces:
             write_fully(self._descriptor, piece)
         self._pieces.clear()
@@ -147,6 +148,15 @@ class _FileContent:
         if not chunk:
             raise OSError(errno.EIO, "a spilled message became shorter")
         return chunk
+
+
+@contextmanager
+def _translated(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        said = f"{directory}: a large message cannot be put down here: {error.strerror}"
+        raise ScratchUnavailable(said) from error
 
 
 def _open_unnamed(directory: Path) -> int:

@@ -5,8 +5,6 @@ night is over all is well again, and popsync gets the time to bring what is left
 sent is compared with what arrived, and what the daemon took at the beginning with the end.
 """
 
-import errno
-import os
 import random
 import signal
 import subprocess
@@ -39,7 +37,6 @@ LARGE_SHAPE = 11
 SAMPLE_EVERY_S = 5.0
 CATCH_UP_S = 120.0
 TRACEBACK_LINES = 40
-DISK_FULL = f"OSError: [Errno {errno.EFBIG}] {os.strerror(errno.EFBIG)}"
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -301,14 +298,9 @@ class Night:
 
 
 def _bugs(said: Sequence[str]) -> list[str]:
-    """Give what the daemon calls a bug, with what follows it.
-
-    Not so a large message that meets a full disk on its way: the account backs off as it should,
-    only the words are wrong.
-    """
+    """Give what the daemon calls a bug, with what follows it."""
     found = [n for n, line in enumerate(said) if "a bug" in line]
-    stories = [[line.rstrip() for line in said[n : n + TRACEBACK_LINES]] for n in found]
-    return [line for story in stories if DISK_FULL not in story for line in story]
+    return [line.rstrip() for n in found for line in said[n : n + TRACEBACK_LINES]]
 
 
 def _left(night: Fleet) -> int:

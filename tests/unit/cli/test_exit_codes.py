@@ -14,6 +14,7 @@ CASES: list[tuple[BaseException, int]] = [
     (errors.LocalProtocolError("bug"), 70),
     (errors.UnexpectedError("bug"), 70),
     (errors.LedgerUnavailable("disk full"), 74),
+    (errors.ScratchUnavailable("disk full"), 74),
     (errors.LedgerCorrupt("not a database"), 74),
     (OSError(28, "No space left on device"), 74),
     (errors.AuthRejected("no"), 77),

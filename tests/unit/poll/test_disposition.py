@@ -79,6 +79,7 @@ EXPECTED = {
     "RecipientRejected": HOLD,
     "DeliveryInDoubt": DEFER,
     "DeliveryUndone": DEFER,
+    "ScratchUnavailable": BACK_OFF,
     "LedgerError": BACK_OFF,
     "LedgerUnavailable": BACK_OFF,
     "LedgerLocked": STOP,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from popsync.errors import ScratchUnavailable
 from popsync.model import Content
 from popsync.storage import Scratch
 from popsync.storage.content import CHUNK_OCTETS
@@ -89,7 +90,7 @@ def test_a_directory_that_refuses_is_an_error(scratch: Scratch, tmp_path: Path) 
     """Nothing falls back to another place on disk."""
     tmp_path.rmdir()
 
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ScratchUnavailable, match=f"{tmp_path}: .*No such file"):
         scratch.from_bytes(LARGE)
 
 
@@ -103,8 +104,25 @@ def test_a_refusal_other_than_no_such_feature_is_passed_on(
 
     monkeypatch.setattr(os, "open", refuse)
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ScratchUnavailable, match="No space"):
         scratch.from_bytes(LARGE)
+
+
+def test_a_disk_that_fills_up_on_the_way_is_told_in_words(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs the account this poll; it is no bug."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    writer = scratch.new_content()
+    writer.write(LARGE)
+    monkeypatch.setattr(os, "write", refuse)
+
+    with pytest.raises(ScratchUnavailable, match="No space"):
+        writer.write(b"more")
+    writer.discard()
 
 
 def open_descriptors() -> int:
