@@ -36,6 +36,13 @@ class Rule(NamedTuple):
 
 RULES: Sequence[Rule] = (
     Rule(
+        "what the ledger refuses ends the poll",
+        "poll/batch.py",
+        "if isinstance(result, BaseException)]",
+        "if isinstance(result, BaseException) and not isinstance(result, LedgerError)]",
+        "poll/test_once.py",
+    ),
+    Rule(
         "only what every destination has is deleted",
         "poll/batch.py",
         "(session.settled if key in settled else session.unsettled)",

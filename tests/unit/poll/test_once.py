@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,14 @@ from popsync.errors import (
     ServerUnavailable,
     UnexpectedError,
 )
-from popsync.model import DeliveryState, MessageState, PollSummary, UniqueId
+from popsync.model import (
+    DeliveryChange,
+    DeliveryState,
+    MessageState,
+    PollSummary,
+    SeenMessage,
+    UniqueId,
+)
 from popsync.poll.events import Deleted, Listed, PollEnded, Retrieved
 from popsync.poll.once import plan_once
 from popsync.poll.plan import Reason
@@ -1091,6 +1099,32 @@ async def test_a_ledger_that_fails_only_at_the_end_is_told(
     monkeypatch.setattr(desk.ledger, "note_poll", fail)
 
     assert (await desk.poll()).error is failure
+
+
+async def test_a_ledger_that_refuses_a_receipt_ends_the_poll(
+    desk: Desk, inbox: TwoPhaseDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No DELE and no QUIT: what was delivered is known only to the destination (P1)."""
+    desk.policy = DELETE
+    desk.server.add(A, B)
+    failure = LedgerUnavailable("disk full")
+    record = desk.ledger.record
+
+    async def refuse_receipts(
+        seen: Sequence[SeenMessage], changes: Sequence[DeliveryChange]
+    ) -> None:
+        if any(change.state is DeliveryState.DELIVERED for change in changes):
+            raise failure
+        await record(seen, changes)
+
+    monkeypatch.setattr(desk.ledger, "record", refuse_receipts)
+    report = await desk.poll()
+
+    assert report.error is failure
+    assert desk.server.left == [A, B]
+    monkeypatch.setattr(desk.ledger, "record", record)
+    await desk.poll_well()
+    assert (desk.server.left, inbox.contents) == ([], [A, B])
 
 
 async def test_a_stop_finishes_what_is_in_hand(desk: Desk, inbox: TwoPhaseDestination) -> None:
