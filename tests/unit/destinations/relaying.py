@@ -1,6 +1,7 @@
 """What the tests of the relaying destinations deliver, and the journal that watches them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 from popsync.destinations.lmtp import LmtpDestination, LmtpSettings
@@ -23,8 +24,8 @@ from popsync.model import (
 from popsync.net.tls import TlsOptions
 
 QUICK = Deadlines(connect_s=5, greeting_s=5, command_s=5, data_s=5, block_s=5, dot_s=5, quit_s=5)
-HASTY = QUICK.scaled(0.02)
-"""For servers that fall silent; 0.1 s is long on a loopback."""
+HASTY = replace(QUICK.scaled(0.02), connect_s=5)
+"""For servers that fall silent once they have accepted; 0.1 s is long on a loopback."""
 
 
 class WholeContent:

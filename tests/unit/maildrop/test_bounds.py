@@ -7,7 +7,13 @@ from time import process_time
 
 import pytest
 
-from popsync.errors import DeadlineExceeded, PeerClosed, ServerUnavailable, UidlUnsupported
+from popsync.errors import (
+    DeadlineExceeded,
+    PeerClosed,
+    ScratchUnavailable,
+    ServerUnavailable,
+    UidlUnsupported,
+)
 from popsync.maildrop.opening import connect_maildrop
 from popsync.maildrop.session import Pop3Maildrop
 from popsync.model import RefusedMessage
@@ -107,7 +113,7 @@ async def test_a_full_disk_after_a_refusal_in_the_same_burst_is_told(tmp_path: P
     scratch = Scratch(tmp_path / "missing", memory_octets=100)
     wire = b"-ERR no\r\n" + body(large)
     maildrop, _ = await begin(wire, pipelining=True, scratch=scratch)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ScratchUnavailable):
         await retrieve(maildrop, [listed(1, 10), listed(2, len(large))])
 
 
