@@ -38,8 +38,8 @@ def test_figures_follow_what_happens(tmp_path: Path) -> None:
 
     assert code == 0
     assert first["popsync_messages_delivered_total"] == 1
-    assert first["popsync_polls_total"] == 1
-    assert first["popsync_last_success_timestamp_seconds"] > 1_000_000_000
+    assert second["popsync_polls_total"] == 1
+    assert second["popsync_last_success_timestamp_seconds"] > 1_000_000_000
     assert (first["popsync_config_last_reload_ok"], second["popsync_config_last_reload_ok"]) == (
         1,
         0,
