@@ -4,8 +4,25 @@ A row counts once it lacks nothing, and each of its tests is there and passes:
 ``python -m tests.odd_servers.tally``.
 """
 
-from tests.odd_servers.rows import relays
+from tests.odd_servers.rows import (
+    encryption,
+    endings,
+    listings,
+    messages,
+    opening,
+    providers,
+    relays,
+    texts,
+)
 from tests.odd_servers.rows.form import Row
 
-POP3_ROWS: tuple[Row, ...] = ()
+POP3_ROWS: tuple[Row, ...] = (
+    *opening.ROWS,
+    *listings.ROWS,
+    *messages.ROWS,
+    *endings.ROWS,
+    *encryption.ROWS,
+    *texts.ROWS,
+    *providers.ROWS,
+)
 RELAY_ROWS: tuple[Row, ...] = relays.ROWS

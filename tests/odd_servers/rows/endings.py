@@ -1,0 +1,44 @@
+"""Odd answers to DELE and QUIT, and replies that nobody asked for."""
+
+from tests.odd_servers.rows.form import Row, cases
+
+_MAIL = "odd_servers/test_cases.py::test_each_message_arrives_once_and_unchanged"
+
+ROWS = (
+    Row(
+        "DELE is refused or not answered: the message stays known and is deleted later.",
+        cases(
+            _MAIL,
+            "deletion-refused",
+            "deletion-unanswered-at-first",
+            "deletion-closes-at-first",
+        ),
+        lacks="a refusal of one",
+    ),
+    Row("The server deletes what was retrieved.", lacks="the spool"),
+    Row("CAPA says EXPIRE.", lacks="the spool"),
+    Row("RSET would undo deletions, and is never sent.", lacks="a case"),
+    Row(
+        "QUIT is refused, unanswered or closes, or is agreed to and forgotten.",
+        cases(_MAIL, "quit-refused", "quit-closes", "quit-unanswered", "quit-is-no-reply"),
+        lacks="agreed to and forgotten, deleted later",
+    ),
+    Row("The server deletes though there was no QUIT.", lacks="a case"),
+    Row(
+        "A reply that no command asked for ends the session.",
+        cases(_MAIL, "line-unasked-behind-a-message"),
+    ),
+    Row(
+        "A reply that is neither +OK nor -ERR ends the session, not the account.",
+        cases(
+            _MAIL,
+            "second-message-at-first-is-no-reply",
+            "login-at-first-no-reply-at-all",
+            "quit-is-no-reply",
+        ),
+    ),
+    Row(
+        "A reply is lost behind another, and its deadline ends the session.",
+        cases(_MAIL, "second-message-at-first-never-comes"),
+    ),
+)

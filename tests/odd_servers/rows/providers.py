@@ -1,0 +1,33 @@
+"""Odd services, and whole sessions that go wrong."""
+
+from tests.odd_servers.rows.form import Row, cases, within
+
+_MAIL = "odd_servers/test_cases.py::test_each_message_arrives_once_and_unchanged"
+_KEPT = "odd_servers/test_listings.py::test_nothing_is_forgotten_and_nothing_comes_again"
+_GONE = "odd_servers/test_listings.py::test_nobody_is_gone_while_the_listing_is_in_doubt"
+
+ROWS = (
+    Row("A service shows a window of its mail and hides what was retrieved.", lacks="a case"),
+    Row("A service is slow and closes when it is asked too much.", lacks="a case"),
+    Row("A service refuses logins in bursts.", lacks="a case"),
+    Row("A maildrop of 200,000 messages is listed within 200 MB.", lacks="a case"),
+    Row(
+        "An empty maildrop is reported after a fault, and nothing is forgotten.",
+        within(
+            "odd_servers/test_listings",
+            "test_a_store_that_was_empty_for_a_day_brings_nothing_twice",
+        ),
+    ),
+    Row("The server ends a long session in its middle.", lacks="a case"),
+    Row("Another client deletes messages meanwhile.", lacks="a case"),
+    Row(
+        "A refusal inside an unfinished listing makes it incomplete.",
+        (
+            *cases(_MAIL, "refusal-inside-the-listing"),
+            *cases(_KEPT, "uidl-refusal-inside"),
+            *cases(_GONE, "uidl-refusal-inside"),
+        ),
+    ),
+    Row("Nothing is retrieved after a deletion.", lacks="a case"),
+    Row("The tail of a line too long looks like a line of its own.", lacks="a case"),
+)
