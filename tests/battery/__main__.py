@@ -4,10 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from popsync.ledger.states import TRANSITIONS
 from tests.battery.crash_points import Survival, die_once, die_twice
 from tests.battery.fuzz import fuzz
 from tests.battery.growth import MAX_GROWTH, measure_growth
 from tests.battery.kill_loop import REPOSITORY, KillLoop, Mode
+from tests.battery.model.explore import REMOVED, SETTINGS, Exploration, explore
 from tests.battery.power_cuts import cut
 from tests.battery.refusals import corrupt, refuse
 from tests.battery.removed_rules import remove_each
@@ -47,6 +49,16 @@ def run_power_cuts(_: argparse.Namespace) -> bool:
     return all([_told(cut(kind)) for kind in kinds])  # noqa: C419 - each is told, whatever fails
 
 
+def run_model(_: argparse.Namespace) -> bool:
+    """Explore every state; then leave out each rule, which must show."""
+    results = [_said(explore(setting)) for setting in SETTINGS]
+    made = {arrow for result in results for arrow in result.arrows}
+    arrows = sum(map(len, TRANSITIONS.values()))
+    print(f"transitions of the ledger's table that were made: {len(made)} of {arrows}")  # noqa: T201
+    removed = [_said(explore(setting, until_violation=True)) for setting in REMOVED]
+    return not any(r.violations for r in results) and all(r.violations for r in removed)
+
+
 def run_fuzz(options: argparse.Namespace) -> bool:
     """Feed every parser random octets; then see how the time grows with the input."""
     result = fuzz(options.inputs, seed=options.seed)
@@ -64,6 +76,11 @@ def run_removed_rules(_: argparse.Namespace) -> bool:
         noticed.append(seen)
     print(f"rules whose removal was noticed: {sum(noticed)} of {len(noticed)}")  # noqa: T201
     return all(noticed)
+
+
+def _said(result: Exploration) -> Exploration:
+    print(result, flush=True)  # noqa: T201 - a command for the terminal
+    return result
 
 
 def _told(survival: Survival) -> bool:
@@ -87,6 +104,8 @@ def main() -> int:
     refusals.set_defaults(run=run_refusals)
     power = items.add_parser("power-cuts", help="lose any part of what was not synced")
     power.set_defaults(run=run_power_cuts)
+    model = items.add_parser("model", help="every state that the ledger's table allows")
+    model.set_defaults(run=run_model)
     fuzzing = items.add_parser(
         "fuzz", help="random octets for every parser, and the time it takes"
     )
