@@ -76,6 +76,7 @@ class Supervisor:
         self._polls = Polls()
         self._lifting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fatal: PopsyncError | None = None
+        self._about_to_ask: list[Watched] = []
 
     async def run(
         self, config: Config, build: Build, memory: StandingMemory, gates: Gates
@@ -159,7 +160,13 @@ class Supervisor:
         No names are all accounts. Raises UnknownAccount.
         """
         chosen = self._roster.choose(names)
-        await self._gates.retry(patience_s=RETRY_PATIENCE_S)
+        # A gate that opens now must not begin polls whose reports nobody would get to see.
+        self._about_to_ask += chosen
+        try:
+            await self._gates.retry(patience_s=RETRY_PATIENCE_S)
+        finally:
+            for watched in chosen:
+                self._about_to_ask.remove(watched)
         polls = {watched.name: self._ask(watched) for watched in chosen}
         if polls:
             await asyncio.wait(polls.values())  # whoever does not wait any more cuts no poll
@@ -239,7 +246,7 @@ class Supervisor:
         self._observe(event)
         if isinstance(event, DestinationBack):
             for watched in self._roster:
-                if watched.awaits_destination and not self._roster.is_paused(watched):
+                if watched.awaits_destination and watched not in self._about_to_ask:
                     self.poll_due(watched.name)
 
     def _is_wanted(self, watched: Watched) -> bool:

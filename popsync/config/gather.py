@@ -14,6 +14,8 @@ from popsync.config.source import Source, SourceRefused, read_source
 _NAMED_TABLES = ("account", "destination")
 _TABLES = (*_NAMED_TABLES, "defaults", "server", "limits", "log", "metrics")
 
+_BLANK = "is empty, as half-written files are; remove it, or say in a comment why it is there"
+
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
@@ -114,6 +116,8 @@ def _take_included(gathered: Gathered, path: Path) -> None:
         gathered.problems.append(refusal.problem)
         return
     gathered.sources.append(source)
+    if not source.text.strip():
+        gathered.problems.append(Problem(path, _BLANK))
     for key in source.tables:
         if key not in _NAMED_TABLES:
             sentence = (

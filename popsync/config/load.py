@@ -16,6 +16,9 @@ from popsync.errors import ConfigError
 
 __all__ = ["find_config", "load_config"]
 
+_EMPTY = "is empty; put an account into it, popsync init writes one"
+"""Half-written files look like that, and must not take all accounts away (P5)."""
+
 Search = Callable[[Drafts, Mapping[str, str]], Iterable[Problem]]
 """Finds further problems, given the environment."""
 
@@ -33,6 +36,8 @@ def load_config(
         main = read_source(path.absolute())
     except SourceRefused as refusal:
         raise ConfigError(refusal.problem.format()) from None
+    if not main.tables:
+        raise ConfigError(Problem(main.path, _EMPTY).format())
     gathered = gather(main)
     drafts = draft_all(gathered)
     problems = [*gathered.problems, *drafts.problems]

@@ -180,6 +180,8 @@ BREAKS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = {
     "others may read the password": (lambda c: c.chmod(0o644), lambda c: c.chmod(0o600)),
     "include of nothing": (lambda c: rewrite(c, 'include = ["no.toml"]\n' + GOOD), _mend),
     "half written": (lambda c: c.write_text(GOOD[: len(GOOD) // 2]), _mend),
+    "empty": (lambda c: c.write_text(""), _mend),
+    "nothing but a comment": (lambda c: rewrite(c, "# nothing\n"), _mend),
     "a directory": (lambda c: _put(c, Path.mkdir), _mend),
     "missing": (lambda c: c.unlink(), _mend),
     "a pipe": (lambda c: _put(c, os.mkfifo), _mend),
@@ -210,18 +212,6 @@ def test_broken_file_is_told_once_and_mended_without_asking(tmp_path: Path, way:
 
     assert (code, refusals(daemon)) == (0, 1)
     assert not any("Traceback" in line for line in daemon.said)
-
-
-def test_empty_file_is_a_configuration_without_accounts(tmp_path: Path) -> None:
-    """Nothing is polled then, and what is written to it later is."""
-    with running_in_order(tmp_path) as (config, daemon):
-        config.write_text("")
-        daemon.wait_for("accounts_removed=jane")
-        _mend(config)
-        daemon.wait_for("accounts_added=jane")
-        code = daemon.stop()
-
-    assert (code, refusals(daemon)) == (0, 0)
 
 
 def test_broken_include_is_told_once_and_mended_without_asking(tmp_path: Path) -> None:

@@ -275,3 +275,30 @@ async def test_whoever_asks_for_a_poll_has_the_destination_tried_first(jane: Con
 
         assert watch.supervisor.destinations()[0].unavailable_since is None
         await watch.gates.close()
+
+
+async def test_whoever_asks_gets_the_report_of_the_poll_that_follows_a_return(
+    both: Config,
+) -> None:
+    """And no other poll comes before it, which would leave nothing to report."""
+    async with watching(both) as watch:
+        relay = Relay()
+        gate = (await watch.gates.put_before({"relay": relay}))["relay"]
+        relay.says = DOWN
+        with pytest.raises(DestinationUnavailable):
+            await gate.ready()
+        for name in ("jane", "bob"):
+            (await watch.next_poll(name)).end(DOWN)
+        await watch.settle_polls()
+        relay.says = None
+        asked = asyncio.create_task(watch.supervisor.poll_now(["jane"]))
+        polls = {poll.account: poll for poll in [await watch.next_poll(), await watch.next_poll()]}
+        polls["bob"].end()
+        polls["jane"].end(now=2000.0)
+        report = (await asked)["jane"]
+        await settle()
+
+        assert report is not None
+        assert report.summary.ended_at == 2000.0
+        assert watch.begun.empty()
+        await watch.gates.close()

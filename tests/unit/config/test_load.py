@@ -36,9 +36,31 @@ def test_smallest_configuration_gets_every_default(tmp_path: Path) -> None:
     assert config.files == (config.path,) == (tmp_path / "popsync.toml",)
 
 
-def test_empty_file_is_a_configuration(tmp_path: Path) -> None:
+def test_configuration_may_have_no_account_yet(tmp_path: Path) -> None:
     """A daemon may start before its first account is written."""
-    assert not load(tmp_path, "").accounts
+    assert not load(tmp_path, INBOX).accounts
+
+
+@pytest.mark.parametrize("text", ["", " \n\n", "# one day\n\t# or another\n", "\ufeff"])
+def test_empty_file_is_a_mistake(tmp_path: Path, text: str) -> None:
+    """It is what half-written files look like, and is told in one line (P5)."""
+    with pytest.raises(ConfigError) as refusal:
+        load(tmp_path, text)
+
+    (problem,) = refusal.value.problems
+    advice = "is empty; put an account into it, popsync init writes one"
+    assert problem == f"{tmp_path}/popsync.toml: {advice}"
+
+
+def test_empty_included_file_is_a_mistake_and_a_comment_is_not(tmp_path: Path) -> None:
+    """An account may be commented out; a file without a word was cut short."""
+    write(tmp_path, "# [account.gone]\n", name="more/a.toml")
+    include = 'include = ["more/*.toml"]\n' + INBOX
+    assert len(load(tmp_path, include).files) == 2
+
+    write(tmp_path, "\n", name="more/b.toml")
+    with pytest.raises(ConfigError, match=r"more/b\.toml: is empty, as half-written files are"):
+        load(tmp_path, include)
 
 
 def test_relative_file_name_gives_absolute_paths(
