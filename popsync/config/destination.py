@@ -74,8 +74,8 @@ class SmtpDestination(Table):
     )
     connections: Annotated[int, Field(ge=1, le=100)] = Field(
         default=4,
-        description="Most connections at a time. After a crash, one message on each may arrive "
-        "twice.",
+        description="Most connections at a time. With one, messages go in their order. After a "
+        "crash, one message on each may arrive twice.",
         examples=[1],
     )
 
@@ -104,8 +104,8 @@ class LmtpDestination(Table):
     )
     connections: Annotated[int, Field(ge=1, le=100)] = Field(
         default=4,
-        description="Most connections at a time. After a crash, one message on each may arrive "
-        "twice.",
+        description="Most connections at a time. With one, messages go in their order. After a "
+        "crash, one message on each may arrive twice.",
         examples=[1],
     )
 

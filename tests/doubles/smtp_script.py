@@ -84,6 +84,8 @@ class SmtpScript:
 
     sessions: list[ScriptedSession] = field(default_factory=list)
     messages: list[StoredMessage] = field(default_factory=list)
+    tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    """Those that serve a connection now."""
     _arrival: asyncio.Event = field(default_factory=asyncio.Event)
     dots: int = 0
     """Transactions that came to a final dot, accepted or not."""
@@ -118,19 +120,18 @@ class SmtpScript:
 
     @asynccontextmanager
     async def _running(self, server: asyncio.Server) -> AsyncIterator[None]:
-        self._tasks: set[asyncio.Task[None]] = set()
         try:
             yield
         finally:
             server.close()
-            for task in self._tasks:
+            for task in self.tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self.tasks.add(task)
         session = ScriptedSession()
         self.sessions.append(session)
         peer = _Peer(self, session, reader, writer, first=len(self.sessions) == 1)
@@ -139,7 +140,7 @@ class SmtpScript:
                 await peer.serve()
         finally:
             await _part(writer)
-            self._tasks.discard(task)
+            self.tasks.discard(task)
             session.ended.set()
 
     def next_answer(self, step: str, usual: str) -> Answer:

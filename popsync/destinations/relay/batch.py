@@ -1,7 +1,14 @@
-"""What one call to deliver has still to do, and what it knows and has not yet told the journal."""
+"""What one call to deliver has still to do, and what it knows and has not yet told the journal.
 
+All links that carry the batch share it, and its commits: while one is under way, what the others
+have to tell gathers for the next. So the ledger is asked once for several messages, and still no
+link has two of them in doubt (P4).
+"""
+
+import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from popsync.errors import DeliveryDeferred, DeliveryRejected, DestinationUnavailable
 from popsync.model import Intent, Journal, Outcome, Parcel, Receipt, Refusal
@@ -13,21 +20,54 @@ send it all in vain is no help."""
 _Verdict = type[DeliveryRejected] | type[DeliveryDeferred]
 
 
-class Batch:
-    """The parcels of one call, in order, and its journal."""
+@dataclass(slots=True, eq=False)
+class _Round:
+    """The intents that one record will hold, and those who wait for it."""
 
-    def __init__(self, parcels: Sequence[Parcel], journal: Journal) -> None:
+    intents: list[Intent] = field(default_factory=list)
+    durable: "asyncio.Future[None] | None" = None
+    """There once somebody writes the round, or waits to do so."""
+
+    def fail(self, error: BaseException) -> None:
+        """Tell those who wait."""
+        if self.durable is not None and isinstance(error, Exception):
+            self.durable.set_exception(error)
+            self.durable.exception()  # perhaps nobody waits to be told
+        elif self.durable is not None:
+            self.durable.cancel()
+
+
+class Batch:
+    """The parcels of one call, in order, and its journal.
+
+    on_accepted: called once, when the server has taken its first message for somebody.
+    """
+
+    def __init__(
+        self,
+        parcels: Sequence[Parcel],
+        journal: Journal,
+        on_accepted: Callable[[], None] = lambda: None,
+    ) -> None:
         self._waiting = deque(parcels)
         self._journal = journal
+        self._on_accepted = on_accepted
         self._settled: list[Outcome] = []
+        self._gathering = _Round()
+        self._writing: _Round | None = None
+        self._broken: BaseException | None = None
         self._accepted = False
         self._refused_as: _Verdict | None = None
         self._refused_in_a_row = 0
 
     @property
-    def waiting(self) -> bool:
-        """Whether there is a parcel that nobody has taken."""
-        return bool(self._waiting)
+    def waiting(self) -> int:
+        """How many parcels nobody has taken."""
+        return len(self._waiting)
+
+    def stop(self) -> None:
+        """Let nobody take another parcel; what is in hand is finished."""
+        self._waiting.clear()
 
     def take(self) -> Parcel:
         """Give the next parcel."""
@@ -47,7 +87,9 @@ class Batch:
         Raises DestinationUnavailable after the third message in a row that was rejected, or the
         third that was deferred, for all its recipients, unless one was accepted in this batch.
         """
-        self._accepted |= any(isinstance(outcome, Receipt) for outcome in outcomes)
+        if not self._accepted and any(isinstance(outcome, Receipt) for outcome in outcomes):
+            self._accepted = True
+            self._on_accepted()
         refused_as = _verdict_of_all(outcomes)
         if refused_as is not self._refused_as:
             self._refused_as, self._refused_in_a_row = refused_as, 0
@@ -61,15 +103,36 @@ class Batch:
     async def commit(self, *intents: Intent) -> None:
         """Make all that is known durable, and ``intents`` with it.
 
-        Raises LedgerError; then nothing of it is told again, as nobody knows what got through.
+        Raises LedgerError; then nothing of it is told again, as nobody knows what got through,
+        and no intent is accepted any more: it might be a link's second one that is open (P4).
         """
-        settled, self._settled = self._settled, []
-        await self._journal.record(settled, intents)
+        mine = self._gathering
+        mine.intents += intents
+        if mine.durable is not None:
+            await mine.durable
+            return
+        mine.durable = asyncio.get_running_loop().create_future()
+        try:
+            await self._write(mine, after=self._writing)
+        except BaseException as error:
+            self._broken = self._broken or error
+            mine.fail(error)
+            raise
+        mine.durable.set_result(None)
 
     async def commit_rest(self) -> None:
         """Make durable what is left, if anything is."""
         if self._settled:
             await self.commit()
+
+    async def _write(self, mine: _Round, after: _Round | None) -> None:
+        if after is not None and after.durable is not None and not after.durable.done():
+            await asyncio.wait([after.durable])
+        self._gathering, self._writing = _Round(), mine
+        if self._broken is not None and mine.intents:
+            raise self._broken
+        settled, self._settled = self._settled, []
+        await self._journal.record(settled, mine.intents)
 
 
 def _verdict_of_all(outcomes: Sequence[Outcome]) -> _Verdict | None:

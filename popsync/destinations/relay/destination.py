@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from popsync.destinations.relay.batch import Batch
-from popsync.destinations.relay.courier import Courier, LinkSpent
+from popsync.destinations.relay.courier import Courier
+from popsync.destinations.relay.crew import Crew
 from popsync.destinations.relay.dialect import Dialect
 from popsync.destinations.relay.dialogue import Dialogue
 from popsync.destinations.relay.failures import destination_failures
-from popsync.destinations.relay.links import LinkPool, Reuse
+from popsync.destinations.relay.links import Link, LinkPool, Reuse
 from popsync.destinations.relay.opening import Opening, open_dialogue
 from popsync.errors import DeliveryInDoubt
 from popsync.model import Intent, Journal, Outcome, Parcel, Refusal
@@ -59,20 +60,15 @@ class RelayDestination:
         await self.ready()
 
     async def deliver(self, parcels: Sequence[Parcel], journal: Journal) -> None:
-        """Deliver each parcel in order; every outcome goes through the journal.
+        """Deliver each parcel, begun in order; every outcome goes through the journal.
 
         A parcel without an outcome was not delivered: its final dot was never sent. Raises
         DestinationUnavailable when the rest has to wait, also after three messages in a row were
         rejected, or three deferred, and none was accepted; LedgerError, SecretUnavailable.
         """
-        batch = Batch(parcels, journal)
-        async with self._links.turn():
-            try:
-                with destination_failures(self._name):
-                    while batch.waiting:
-                        await self._deliver_over_one_link(batch)
-            finally:
-                await batch.commit_rest()
+        crew = Crew(parcels, journal, self._links, self._carry)
+        with destination_failures(self._name):
+            await crew.run()
 
     async def recover(self, intents: Sequence[Intent]) -> Sequence[Outcome]:
         """Say of every dot that may have been sent that nobody knows its reply."""
@@ -85,8 +81,7 @@ class RelayDestination:
         """Part from the server where no delivery is going on."""
         await self._links.close()
 
-    async def _deliver_over_one_link(self, batch: Batch) -> None:
-        link = await self._links.take()
+    async def _carry(self, link: Link, batch: Batch) -> None:
         courier = Courier(
             link,
             batch,
@@ -95,15 +90,7 @@ class RelayDestination:
             deadlines=self._opening.deadlines,
             is_worn=self._links.is_worn,
         )
-        try:
-            await courier.run()
-        except LinkSpent:
-            await link.dialogue.close()
-        except BaseException:
-            await link.dialogue.close()
-            raise
-        else:
-            await self._links.give_back(link)
+        await courier.run()
 
     async def _open(self) -> Dialogue:
         return await open_dialogue(self._opening)

@@ -1,12 +1,13 @@
 """Connections to one destination: how many at once, how long each is used again."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from popsync.destinations.relay.dialogue import Deadlines, Dialogue
-from popsync.errors import RemoteProtocolError, StreamError
+from popsync.errors import PopsyncError, RemoteProtocolError, StreamError
 from popsync.wire.smtp.commands import NOOP, QUIT, RSET
 
 
@@ -45,7 +46,10 @@ class LinkPool:
         clock: Callable[[], float],
     ) -> None:
         self._open_dialogue = open_dialogue
+        self._connections = connections
         self._turns = asyncio.Semaphore(connections)
+        self._in_use = 0
+        self._enough_until = -math.inf
         self._reuse = reuse
         self._deadlines = deadlines
         self._clock = clock
@@ -62,7 +66,17 @@ class LinkPool:
     async def turn(self) -> AsyncIterator[None]:
         """Wait until one more connection may be in use."""
         async with self._turns:
-            yield
+            self._in_use += 1
+            try:
+                yield
+            finally:
+                self._in_use -= 1
+
+    @property
+    def spare(self) -> int:
+        """How many connections more may be in use now, as far as we and the server allow."""
+        allowed = self._clock() >= self._enough_until
+        return self._connections - self._in_use if allowed else 0
 
     async def take(self) -> Link:
         """Give an idle link, or a new one. Raises what opening a dialogue raises."""
@@ -73,6 +87,22 @@ class LinkPool:
                 return link
             await self._part(link)
         return Link(await self._open_dialogue(), self._clock())
+
+    async def take_extra(self) -> Link | None:
+        """Give a link beside those in use; None when the server wants no more of them now."""
+        if self._clock() < self._enough_until:
+            return None
+        try:
+            link = await self.take()
+        except PopsyncError:
+            self.note_enough()
+            return None
+        link.proven = True
+        return link
+
+    def note_enough(self) -> None:
+        """Remember for a while that the server does without another connection."""
+        self._enough_until = self._clock() + self._reuse.max_age_s
 
     async def take_live(self) -> Link:
         """Give a link that has just been seen to work."""
