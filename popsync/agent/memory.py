@@ -28,6 +28,10 @@ class StandingMemory(Protocol):
         """Names the ledger; nobody else has the same."""
         ...
 
+    async def check(self) -> None:
+        """Make sure that it is still where the next start looks for it."""
+        ...
+
     async def standings(self) -> Mapping[AccountId, StoredStanding]:
         """Give all that was noted."""
         ...

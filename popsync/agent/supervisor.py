@@ -12,6 +12,7 @@ from popsync.agent.events import AgentEvent, Reloaded, Started, event_after
 from popsync.agent.gates import DestinationBack, GateEvent, Gates
 from popsync.agent.memory import Memory, StandingMemory
 from popsync.agent.overview import AccountOverview, DestinationOverview
+from popsync.agent.patrol import patrol
 from popsync.agent.polls import Polls, result_of
 from popsync.agent.roster import Roster
 from popsync.agent.schedule import ClockSchedule, Schedule
@@ -75,6 +76,7 @@ class Supervisor:
         self._roster = Roster(open_schedule(self.poll_due), chance=chance, clock=clock)
         self._polls = Polls()
         self._lifting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._patrol: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fatal: PopsyncError | None = None
         self._about_to_ask: list[Watched] = []
 
@@ -99,6 +101,7 @@ class Supervisor:
             self._begun.set()
             self._observe(Started(len(self._roster)))
             self._lifting = asyncio.create_task(self._roster.lift_suspensions())
+            self._patrol = asyncio.create_task(patrol(memory.check, self._end_for))
             await self._stop.wait()
             self._roster.close()
             for pollster in self._pollsters:
@@ -108,6 +111,7 @@ class Supervisor:
             self._roster.clear()
             self._polls.cancel()
             self._lifting.cancel()
+            self._patrol.cancel()
             await self._polls.wait()
         if self._fatal is not None:
             raise self._fatal
@@ -232,6 +236,7 @@ class Supervisor:
         )
         if report.error is not None and dispose(report.error) is Disposition.STOP:
             self._end_for(report.error)
+            return  # whoever runs us says it, once for all accounts
         if pause_s is None:
             return
         next_poll_in_s = timetable.not_before_s(pause_s, now)

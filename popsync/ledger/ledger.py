@@ -21,6 +21,7 @@ from popsync.ledger.opening import (
     prepare_file,
     read_ledger,
 )
+from popsync.ledger.presence import Presence
 from popsync.ledger.reading import LedgerReader
 from popsync.ledger.reports import AccountReport, HeldDelivery, StoredStanding
 from popsync.ledger.writer import NoWriter, Work, Writer
@@ -60,11 +61,13 @@ class SqliteLedger:
         *,
         token: str,
         clock: Clock,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._lock = lock
         self._clock = clock
+        self._check = check
         self._questions = ThreadPoolExecutor(1, thread_name_prefix="popsync-ledger-reader")
         self.token = token
 
@@ -156,6 +159,10 @@ class SqliteLedger:
         await self._write(
             lambda connection: polling.set_paused(connection, account, paused=paused)
         )
+
+    async def check(self) -> None:
+        """Make sure that nobody has removed or replaced the file. Raises LedgerCorrupt."""
+        await asyncio.get_running_loop().run_in_executor(self._questions, self._check)
 
     async def staged_names(self) -> frozenset[str]:
         """Give the names of all files that open intents of any account speak of."""
@@ -267,8 +274,9 @@ def _open(
         token = reader.token()
         mark_directory(path, token, steps)
         undo.pop_all()
-    writer = Writer(path, first, reconnect=lambda: connect_writer(path), steps=steps)
-    return SqliteLedger(reader, writer, lock, token=token, clock=clock)
+    check = Presence(path, state_dir / LOCK_NAME, token=token, steps=steps).check
+    writer = Writer(path, first, reconnect=lambda: connect_writer(path), steps=steps, check=check)
+    return SqliteLedger(reader, writer, lock, token=token, clock=clock, check=check)
 
 
 def _take_lock(state_dir: Path, *, beside_daemon: bool) -> StateLock | None:

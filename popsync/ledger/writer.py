@@ -55,6 +55,7 @@ class Writer:
     """Runs work in durable transactions, in the order it was submitted.
 
     Closes ``connection`` in the end; ``reconnect`` gives another should a rollback ever fail.
+    ``check``: called before each transaction; what it raises is raised in the place of that.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class Writer:
         *,
         reconnect: Callable[[], sqlite3.Connection],
         steps: DurableSteps,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = connection
         self._reconnect = reconnect
         self._steps = steps
+        self._check = check
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
         self._thread = Thread(target=self._run, name="popsync-ledger", daemon=True)
@@ -136,6 +139,7 @@ class Writer:
 
     def _transact(self, group: Sequence[_Job]) -> list[object]:
         with translated(self._path):
+            self._check()
             if self._connection is None:
                 self._connection = self._reconnect()
             connection = self._connection

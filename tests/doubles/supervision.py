@@ -53,6 +53,13 @@ class NotedStandings:
         self.noted: dict[AccountId, StoredStanding] = {}
         self.refuses: PopsyncError | None = None
         """What every write raises."""
+        self.lost: PopsyncError | None = None
+        """What every look at it raises."""
+
+    async def check(self) -> None:
+        """Raise what a test wants it to."""
+        if self.lost is not None:
+            raise self.lost
 
     async def standings(self) -> Mapping[AccountId, StoredStanding]:
         """Give all that was noted."""

@@ -15,7 +15,7 @@ from popsync.errors import (
     UidlUnsupported,
     UnexpectedError,
 )
-from tests.doubles.supervision import Watch, settle, watching
+from tests.doubles.supervision import NotedStandings, Watch, settle, watching
 from tests.unit.agent.accounts import table
 from tests.unit.config.files import INBOX, load
 
@@ -344,6 +344,25 @@ async def test_an_error_of_the_process_ends_it_for_all(both: Config) -> None:
             await watch.running
 
         assert stops
+
+
+async def test_an_error_of_the_process_is_left_to_whoever_runs_it(both: Config) -> None:
+    """Accounts say nothing of it, or it would be said once for each."""
+    async with watching(both) as watch:
+        (await watch.next_poll("jane")).end(LedgerCorrupt("the ledger was removed"))
+        await settle()
+
+        assert watch.events.empty()
+
+
+async def test_a_ledger_that_was_taken_away_ends_it_while_nothing_is_due(jane: Config) -> None:
+    """An idle daemon, too, hears of it within seconds."""
+    memory = NotedStandings()
+    memory.lost = LedgerCorrupt("the ledger was removed")
+    async with watching(jane, memory) as watch:
+        assert watch.running is not None
+        with pytest.raises(LedgerCorrupt, match="was removed"):
+            await watch.running
 
 
 async def test_a_cancelled_supervisor_leaves_no_poll_behind(both: Config) -> None:
