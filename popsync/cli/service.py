@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Protocol
 
 from popsync.agent.events import AgentEvent, Started
@@ -39,11 +39,13 @@ class Service:
         watchdog_s = manager.watchdog_s if manager else None
         self._period_s = min(status_every_s, watchdog_s / 2 if watchdog_s else status_every_s)
         self._status = ""
+        self._news = asyncio.Event()
 
     def __call__(self, event: Event | AgentEvent) -> None:
         """Tell that the daemon is ready once its first configuration is in effect."""
         if isinstance(event, Started):
             self._tell("READY=1")
+            self._news.set()
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
@@ -53,14 +55,17 @@ class Service:
             yield
         finally:
             self._tell("READY=1")
+            self._news.set()
 
     @asynccontextmanager
-    async def at_work(self, supervisor: Supervised, stop: Stop) -> AsyncIterator[None]:
+    async def at_work(
+        self, supervisor: Supervised, stop: Stop, *, is_config_refused: Callable[[], bool]
+    ) -> AsyncIterator[None]:
         """Report on ``supervisor``, and on a ``stop`` that is asked for, while the block lasts."""
         if self._manager is None:
             yield
             return
-        work = (self._report(supervisor), self._announce(stop))
+        work = (self._report(supervisor, is_config_refused), self._announce(stop))
         tasks = [asyncio.create_task(part) for part in work]
         try:
             yield
@@ -69,16 +74,18 @@ class Service:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def _report(self, supervisor: Supervised) -> None:
+    async def _report(self, supervisor: Supervised, is_config_refused: Callable[[], bool]) -> None:
         """Keep the watchdog quiet while polls happen when they are due, and only then."""
         while True:
+            self._news.clear()
             if supervisor.is_moving():
                 self._tell("WATCHDOG=1")
-            status = describe(supervisor.overview())
+            status = describe(supervisor.overview(), config_refused=is_config_refused())
             if status != self._status:
                 self._status = status
                 self._tell(f"STATUS={status}")
-            await asyncio.sleep(self._period_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), self._period_s)
 
     async def _announce(self, stop: Stop) -> None:
         await stop.wait()
@@ -89,12 +96,14 @@ class Service:
             self._manager.tell(*assignments)
 
 
-def describe(accounts: Sequence[AccountOverview]) -> str:
-    """Say in one line how many accounts there are of each kind."""
+def describe(accounts: Sequence[AccountOverview], *, config_refused: bool = False) -> str:
+    """Say in one line how many accounts there are of each kind, and whether an edit waits."""
     kinds = Counter(_kind(account) for account in accounts)
     others = [
         f"{kinds[kind]} {kind}" for kind in ("failing", "suspended", "paused") if kinds[kind]
     ]
+    if config_refused:
+        others.append("edited configuration refused")
     return ", ".join([f"{count(kinds['ok'], 'account')} ok", *others])
 
 

@@ -59,7 +59,9 @@ async def _run(config: Config, stopping: Stopping) -> None:
         async with (
             open_assembly(config, observe=observe, stopping=stopping) as assembly,
             reloading.at_work(),
-            service.at_work(supervisor, stopping),
+            service.at_work(
+                supervisor, stopping, is_config_refused=lambda: reloading.refused is not None
+            ),
             _showing(metrics, config, supervisor, reloading),
             _taking_commands(config, Controller(supervisor, reloading, began_at=began_at), log),
         ):

@@ -67,6 +67,7 @@ def test_status_counts_accounts_by_how_they_are() -> None:
 
     assert describe(accounts) == "2 accounts ok, 2 failing, 1 suspended, 1 paused"
     assert describe([]) == "0 accounts ok"
+    assert describe([], config_refused=True) == "0 accounts ok, edited configuration refused"
 
 
 def test_ready_once_polls_have_begun_and_after_each_reload() -> None:
@@ -84,7 +85,7 @@ def test_ready_once_polls_have_begun_and_after_each_reload() -> None:
 async def test_watchdog_hears_only_of_work_that_moves() -> None:
     """Twice in its time while polls happen, not at all while they do not."""
     manager, supervision = NotedManager(watchdog_s=0.02), Supervision(overview())
-    async with Service(manager).at_work(supervision, AskedStop()):
+    async with Service(manager).at_work(supervision, AskedStop(), is_config_refused=lambda: False):
         await supervision.looked(3)
         moving = manager.told.count("WATCHDOG=1")
         supervision.moving = False
@@ -99,7 +100,9 @@ async def test_watchdog_hears_only_of_work_that_moves() -> None:
 async def test_status_is_told_when_it_changes() -> None:
     """And only then."""
     manager, supervision = NotedManager(), Supervision(overview())
-    async with Service(manager, status_every_s=0.01).at_work(supervision, AskedStop()):
+    async with Service(manager, status_every_s=0.01).at_work(
+        supervision, AskedStop(), is_config_refused=lambda: False
+    ):
         await supervision.looked(3)
         supervision.accounts = (overview(failures=1),)
         await supervision.looked(3)
@@ -108,10 +111,33 @@ async def test_status_is_told_when_it_changes() -> None:
     assert told == ["STATUS=1 account ok", "STATUS=0 accounts ok, 1 failing"]
 
 
+async def test_status_is_told_at_once_after_a_start_and_a_reload() -> None:
+    """Not only when the next look is due: before the start there were no accounts."""
+    manager, supervision, refused = NotedManager(), Supervision(), False
+    service = Service(manager, status_every_s=3600)
+    async with service.at_work(supervision, AskedStop(), is_config_refused=lambda: refused):
+        await supervision.looked(1)
+        supervision.accounts = (overview(),)
+        service(Started(1))
+        await supervision.looked(1)
+        with service.reloading():
+            refused = True
+        await supervision.looked(1)
+
+    told = [line for line in manager.told if line.startswith("STATUS=")]
+    assert told == [
+        "STATUS=0 accounts ok",
+        "STATUS=1 account ok",
+        "STATUS=1 account ok, edited configuration refused",
+    ]
+
+
 async def test_stop_is_told_when_it_is_asked_for() -> None:
     """The polls under way may take a while yet."""
     manager, stop, supervision = NotedManager(), AskedStop(), Supervision()
-    async with Service(manager, status_every_s=0.01).at_work(supervision, stop):
+    async with Service(manager, status_every_s=0.01).at_work(
+        supervision, stop, is_config_refused=lambda: False
+    ):
         stop.ask()
         await supervision.looked(2)
 
@@ -124,7 +150,7 @@ async def test_without_a_service_manager_nothing_is_done() -> None:
     service = Service(None)
     service(Started(1))
     with service.reloading():
-        async with service.at_work(supervision, AskedStop()):
+        async with service.at_work(supervision, AskedStop(), is_config_refused=lambda: False):
             await asyncio.sleep(0)
 
     assert supervision.looks.locked()
