@@ -118,6 +118,9 @@ class MaildirFolder:
         too_large = [refused for done in work for refused in done.result()]
         # POSIX lets a power cut take a synced file's name, and absence would pass for arrival.
         self._steps.sync_directory(self._tmp)
+        if self._tmp.stat().st_ino != inode:
+            # Put back, the directory before would miss files, and that would pass for arrival.
+            raise OSError(errno.ESTALE, "it was replaced while messages were written")
         return too_large
 
     def _stage_share(

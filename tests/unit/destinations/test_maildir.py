@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from popsync.errors import (
     LedgerUnavailable,
 )
 from popsync.model import DeliveryState, Intent, Outcome, Receipt, Refusal
+from popsync.storage import DurableSteps
 from tests.contract.destination import RecordingJournal
 from tests.doubles.retrieved import RECEIVED_AT, make_parcel
 from tests.doubles.steps import ScriptedSteps
@@ -36,7 +37,7 @@ class Bench:
         self.path = root / "Mail"
         self.now = RECEIVED_AT
 
-    def destination(self, **options: ScriptedSteps) -> MaildirDestination:
+    def destination(self, **options: DurableSteps) -> MaildirDestination:
         """Give a new destination on the same path, as after a restart."""
         return MaildirDestination(
             "inbox",
@@ -228,6 +229,29 @@ async def test_a_maildir_that_vanished_is_not_made_again(bench: Bench) -> None:
     with pytest.raises(DestinationUnavailable, match="is its disk mounted"):
         await destination.deliver([PARCEL], RecordingJournal())
     assert not bench.path.exists()
+
+
+async def test_a_maildir_that_is_replaced_between_two_files_gets_none(bench: Bench) -> None:
+    """Nothing is announced: put back, it would lack a file, which passes for arrival (P1)."""
+
+    class ReplacingSteps(DurableSteps):
+        def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+            descriptor = super().write_file(path, chunks)
+            if not (bench.path.parent / "away").exists():
+                bench.path.rename(bench.path.parent / "away")
+                for part in ("tmp", "new", "cur"):
+                    (bench.path / part).mkdir(parents=True)
+            return descriptor
+
+    journal = RecordingJournal()
+    destination = bench.destination(steps=ReplacingSteps())
+    await destination.ready()
+
+    with pytest.raises(DestinationUnavailable, match="replaced while messages were written"):
+        await destination.deliver([PARCEL, make_parcel(b"u2", b"two\r\n")], journal)
+
+    assert not journal.intents
+    assert not bench.names("tmp")
 
 
 async def test_links_and_files_in_the_place_of_directories_are_refused(
