@@ -1,14 +1,25 @@
 """``python -m tests.battery ITEM``: one item of the battery, at length; exit 1 when it fails."""
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
 from popsync.ledger.states import TRANSITIONS
 from tests.battery.crash_points import Survival, die_once, die_twice
+from tests.battery.disks import (
+    FAULTS,
+    MOUNTS,
+    NAMESPACE,
+    Absence,
+    endure,
+    explain_no_mounts,
+    take_away,
+)
 from tests.battery.fuzz import fuzz
 from tests.battery.growth import MAX_GROWTH, measure_growth
 from tests.battery.kill_loop import REPOSITORY, KillLoop, Mode
+from tests.battery.ledgers import put_back_older, spoil
 from tests.battery.model.explore import REMOVED, SETTINGS, Exploration, explore
 from tests.battery.power_cuts import cut
 from tests.battery.refusals import corrupt, refuse
@@ -36,11 +47,33 @@ def run_crash_points(options: argparse.Namespace) -> bool:
 
 
 def run_refusals(options: argparse.Namespace) -> bool:
-    """Fail every step; ``--long``: and damage the ledger 200 times."""
+    """Fail every step, on real disks too; ``--long``: and damage the ledger 200 times."""
+    into_maildir = (Kind.KEEP_MAILDIR, Kind.DELETE_MAILDIR)
     results = [_told(refuse(kind)) for kind in Kind]
+    results.append(_run_mounted() if explain_no_mounts() else run_mounted(options))
+    results += [
+        _told(endure(name, kind)) for name in FAULTS if name != MOUNTS for kind in into_maildir
+    ]
+    results += [_told(take_away(absence)) for absence in Absence]
+    for kind in (*into_maildir, Kind.DELETE_SMTP):
+        results += [_told(spoil(kind)), _told(put_back_older(kind))]
     if options.long:
         results.append(_told(corrupt(times=200)))
     return all(results)
+
+
+def run_mounted(_: argparse.Namespace) -> bool:
+    """Poll under the faults that need a file system of their own."""
+    return all([_told(endure(MOUNTS, k)) for k in (Kind.KEEP_MAILDIR, Kind.DELETE_MAILDIR)])  # noqa: C419
+
+
+def _run_mounted() -> bool:
+    """Run the same in a user namespace, if that has the right to mount."""
+    if why := explain_no_mounts(*NAMESPACE):
+        print(f"{MOUNTS}: left out: {why}")  # noqa: T201 - a command for the terminal
+        return True
+    command = [*NAMESPACE, sys.executable, "-m", "tests.battery", "mounted"]
+    return not subprocess.run(command, check=False).returncode
 
 
 def run_power_cuts(_: argparse.Namespace) -> bool:
@@ -102,6 +135,8 @@ def main() -> int:
     crash.set_defaults(run=run_crash_points)
     refusals = items.add_parser("refusals", help="the disk refuses every durable step")
     refusals.set_defaults(run=run_refusals)
+    mounted = items.add_parser("mounted", help="of the refusals: what has to be mounted")
+    mounted.set_defaults(run=run_mounted)
     power = items.add_parser("power-cuts", help="lose any part of what was not synced")
     power.set_defaults(run=run_power_cuts)
     model = items.add_parser("model", help="every state that the ledger's table allows")

@@ -17,13 +17,13 @@ PAIRS_UP_TO = 60
 class Survival(NamedTuple):
     """How many cases there were, and those that did not end well."""
 
-    kind: Kind
+    name: str
     cases: int
     broken: list[str]
 
     def __str__(self) -> str:
         """One line of the table."""
-        line = f"{self.kind.value:42} survived {self.cases - len(self.broken)} of {self.cases}"
+        line = f"{self.name:62} survived {self.cases - len(self.broken)} of {self.cases}"
         return "\n  ".join([line, *self.broken[:5]])
 
 
@@ -37,7 +37,7 @@ def die_once(kind: Kind, *, every: int = 1) -> Survival:
             for n, when in moments
             if (finding := _survive(desk.begin(), (n, when)))
         ]
-        return Survival(kind, len(moments), broken)
+        return Survival(kind.value, len(moments), broken)
 
 
 def die_twice(kind: Kind) -> Survival:
@@ -50,7 +50,7 @@ def die_twice(kind: Kind) -> Survival:
                 cases += 1
                 if second:
                     broken.append(f"step {first}, then {second}")
-        return Survival(kind, cases, broken)
+        return Survival(f"{kind.value}, dying twice", cases, broken)
 
 
 def _steps_until_survival(desk: Desk, first: int) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _survive(case: Case, moment: tuple[int, When]) -> str:
 def end_well(case: Case) -> str:
     """Poll until nothing is open, look, poll once more, look whether anything changed."""
     if status := case.poll():
-        return f"the next run failed with {status}: {(case.root / 'error').read_text()}"
+        return f"the next run failed with {status}: {case.error}"
     if finding := case.unfair():
         return finding
     before = case.arrived(), case.left()

@@ -109,7 +109,7 @@ def cut(kind: Kind, *, every: int = 1) -> Survival:
             for n in range(1, last, every)
             for finding in _every_subset(desk, n)
         ]
-        return Survival(kind, len(results), [r for r in results if r])
+        return Survival(kind.value, len(results), [r for r in results if r])
 
 
 def _every_subset(desk: Desk, at: int) -> Iterator[str]:

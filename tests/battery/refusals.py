@@ -12,7 +12,6 @@ from tests.battery.scenario import MORE, Case, Kind, open_desk
 from tests.battery.steps import FailingSteps
 
 CODES = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
-LEDGER = "state/ledger.sqlite3"
 
 
 def refuse(kind: Kind, *, every: int = 1) -> Survival:
@@ -25,7 +24,7 @@ def refuse(kind: Kind, *, every: int = 1) -> Survival:
             for n, code in faults
             if (finding := _refused(desk.begin(), (n, code)))
         ]
-        return Survival(kind, len(faults), broken)
+        return Survival(kind.value, len(faults), broken)
 
 
 def corrupt(*, times: int, seed: int = 1) -> Survival:
@@ -38,7 +37,7 @@ def corrupt(*, times: int, seed: int = 1) -> Survival:
             for n in range(times)
             if (finding := _corrupted(desk.begin(), chance))
         ]
-        return Survival(kind, times, broken)
+        return Survival("the ledger damaged at random", times, broken)
 
 
 def _refused(case: Case, fault: tuple[int, int]) -> str:
@@ -48,12 +47,12 @@ def _refused(case: Case, fault: tuple[int, int]) -> str:
     if tally := case.tally().altered:
         return f"{tally} messages are there in part"
     if status := case.poll():
-        return f"the next run failed: {(case.root / 'error').read_text()}"
+        return f"the next run failed: {case.error}"
     return case.unfair()
 
 
 def _corrupted(case: Case, chance: random.Random) -> str:
-    ledger = case.root / LEDGER
+    ledger = case.ledger
     case.poll()
     case.refill()
     original = ledger.read_bytes()
@@ -66,10 +65,10 @@ def _corrupted(case: Case, chance: random.Random) -> str:
         damaged[start : start + len(octets)] = octets
     ledger.write_bytes(damaged)
     status = case.poll()
-    refused = status == 1 and "Ledger" in (case.root / "error").read_text()
+    refused = status == 1 and "Ledger" in case.error
     if refused:
         return "" if case.left() == len(MORE) else "it was refused, and mail was deleted"
     if status or case.tally().lost:
-        said = (case.root / "error").read_text() if status else ""
+        said = case.error if status else ""
         return f"it ended with {status}, {case.left()} on the server: {said}"
     return ""

@@ -15,10 +15,14 @@ from tests.battery.model.poll import poll
 from tests.battery.model.world import Chance, Died, Violation, World
 
 MOST_POLLS = 12
-SETTINGS: Sequence[Setting] = tuple(
-    Setting(way, deletes, messages)
-    for way, messages in ((Way.MAILDIR, 1), (Way.MAILDIR, 2), (Way.SMTP, 2), (Way.LMTP, 1))
-    for deletes in (False, True)
+SETTINGS: Sequence[Setting] = (
+    Setting(Way.MAILDIR, deletes=False),
+    Setting(Way.MAILDIR, deletes=True),
+    Setting(Way.MAILDIR, deletes=False, messages=2),
+    Setting(Way.SMTP, deletes=False, messages=2),
+    Setting(Way.SMTP, deletes=True, messages=2),
+    Setting(Way.LMTP, deletes=False),
+    Setting(Way.LMTP, deletes=True),
 )
 REMOVED: Sequence[Setting] = (
     *(
