@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from popsync.agent.agent import Agent, AgentAccount
 from popsync.agent.gates import Gate, Gates
 from popsync.agent.limits import ConnectionLimits
-from popsync.agent.memory import StandingMemory
-from popsync.agent.translation import Destination, account_for, destination_for, pop3_settings_for
+from popsync.agent.translation import account_for, destination_for, pop3_settings_for
 from popsync.config.model import Config
 from popsync.destinations.maildir import MaildirDestination
 from popsync.ledger import SqliteLedger, look_at_ledger, open_ledger
@@ -18,6 +18,10 @@ from popsync.maildrop.opening import connect_maildrop
 from popsync.poll.events import Observer
 from popsync.poll.ports import Clock, Ports
 from popsync.storage import DurableSteps, Scratch
+
+if TYPE_CHECKING:
+    from popsync.agent.memory import StandingMemory
+    from popsync.agent.translation import Destination
 
 
 @asynccontextmanager
@@ -105,7 +109,7 @@ class Assembly:
         self._limits: ConnectionLimits | None = None
 
     @property
-    def memory(self) -> StandingMemory:
+    def memory(self) -> "StandingMemory":
         """What a supervisor remembers over a restart."""
         return self._world.ledger
 
@@ -131,7 +135,7 @@ class Assembly:
         await self.gates.close()
         await _close([*self._retired, *self._destinations.values()])
 
-    def _destination(self, name: str, config: Config) -> Destination:
+    def _destination(self, name: str, config: Config) -> "Destination":
         old = self._config
         if (
             old is not None
@@ -150,14 +154,14 @@ class Assembly:
         )
 
 
-async def _close(destinations: Iterable[Destination]) -> None:
+async def _close(destinations: Iterable["Destination"]) -> None:
     """Part from idle servers; a connection that is in use is kept and can be closed later."""
     for destination in destinations:
         if not isinstance(destination, MaildirDestination):
             await destination.close()
 
 
-async def _sweep(destinations: Mapping[str, Destination], ledger: SqliteLedger) -> None:
+async def _sweep(destinations: Mapping[str, "Destination"], ledger: SqliteLedger) -> None:
     """Remove the files that a crash left half written; what is staged stays for recovery."""
     staged = await ledger.staged_names()
     for destination in destinations.values():

@@ -1,24 +1,30 @@
 """A configuration in the terms of the rooms that do the work."""
 
+from __future__ import annotations
+
 import platform
-from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from popsync.config import model as config_model
-from popsync.config.account import AccountConfig
-from popsync.config.model import Config
 from popsync.config.secrets import Secret, read_secret
-from popsync.destinations.lmtp import LmtpDestination, LmtpSettings
 from popsync.destinations.maildir import MaildirDestination
-from popsync.destinations.smtp import SmtpDestination, SmtpSettings
 from popsync.maildrop.settings import Pop3Settings
 from popsync.net.tls import TlsOptions
 from popsync.poll.header import format_trace, make_loop_mark
 from popsync.poll.policy import Account, Policy, Route
-from popsync.storage import DurableSteps, Scratch
 from popsync.wire.smtp.reverse_path import find_reverse_path
 
-Destination = MaildirDestination | SmtpDestination | LmtpDestination
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from popsync.config.account import AccountConfig
+    from popsync.config.model import Config
+    from popsync.destinations.lmtp import LmtpDestination
+    from popsync.destinations.smtp import SmtpDestination
+    from popsync.storage import DurableSteps, Scratch
+
+    Destination = MaildirDestination | SmtpDestination | LmtpDestination
 
 
 def account_for(name: str, account: AccountConfig, config: Config, token: str) -> Account:
@@ -97,15 +103,20 @@ def destination_for(name: str, config: Config, token: str, steps: DurableSteps) 
         case config_model.MaildirDestination(path=path):
             return MaildirDestination(name, path, token=token, hostname=hostname, steps=steps)
         case config_model.SmtpDestination() as smtp:
-            return SmtpDestination(name, _smtp_settings(smtp, config, hostname))
+            return _smtp_destination(name, smtp, config, hostname)
         case config_model.LmtpDestination() as lmtp:
-            return LmtpDestination(name, _lmtp_settings(lmtp, hostname))
+            return _lmtp_destination(name, lmtp, hostname)
 
 
-def _smtp_settings(
-    smtp: config_model.SmtpDestination, config: Config, hostname: str
-) -> SmtpSettings:
-    return SmtpSettings(
+# Importing SMTP and LMTP takes as long as the rest of a poll with nothing new.
+
+
+def _smtp_destination(
+    name: str, smtp: config_model.SmtpDestination, config: Config, hostname: str
+) -> SmtpDestination:
+    from popsync.destinations.smtp import SmtpDestination, SmtpSettings  # noqa: PLC0415
+
+    settings = SmtpSettings(
         host=smtp.host,
         port=smtp.port,
         tls=_tls(smtp),
@@ -114,16 +125,22 @@ def _smtp_settings(
         connections=smtp.connections,
         hello=hostname,
     )
+    return SmtpDestination(name, settings)
 
 
-def _lmtp_settings(lmtp: config_model.LmtpDestination, hostname: str) -> LmtpSettings:
-    return LmtpSettings(
+def _lmtp_destination(
+    name: str, lmtp: config_model.LmtpDestination, hostname: str
+) -> LmtpDestination:
+    from popsync.destinations.lmtp import LmtpDestination, LmtpSettings  # noqa: PLC0415
+
+    settings = LmtpSettings(
         socket=str(lmtp.socket or ""),
         host=lmtp.host,
         port=lmtp.port,
         connections=lmtp.connections,
         hello=hostname,
     )
+    return LmtpDestination(name, settings)
 
 
 def _tls(config: AccountConfig | config_model.SmtpDestination) -> TlsOptions:

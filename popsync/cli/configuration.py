@@ -4,7 +4,6 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -108,6 +107,8 @@ def match_account(config: Config, name: str) -> str:
 
 
 def _describe_stranger(pattern: str, names: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - for a mistake alone
+
     near = get_close_matches(pattern, names, n=1)
     known = ", ".join(names) or "none"
     return f"No account {pattern!r}, " + (

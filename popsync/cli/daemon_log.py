@@ -4,12 +4,11 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import Any
 
-import structlog
-
 from popsync import __version__
 from popsync.agent.events import AgentEvent, Failed, Recovered, Reloaded, Started
 from popsync.agent.gates import DestinationBack, DestinationDown
 from popsync.cli.event_log import EventLog
+from popsync.cli.logs import Log
 from popsync.cli.words import count, format_span
 from popsync.config.diff import ConfigChanges, NameChanges
 from popsync.errors import ConfigError, PopsyncError, escape
@@ -33,7 +32,7 @@ class DaemonLog:
     """
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger()
+        self._log = Log()
         self._polls = EventLog()
         self._warned: dict[str, set[str]] = defaultdict(set)
         """By account, what the poll before this one warned of."""

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import structlog
-
+from popsync.cli.logs import Log
 from popsync.errors import UnexpectedError
 from popsync.poll.events import (
     Deleted,
@@ -26,7 +25,7 @@ class EventLog:
 
         ``sums_up`` False leaves the line for a whole poll to somebody else.
         """
-        self._log = structlog.get_logger()
+        self._log = Log()
         self._sums_up = sums_up
 
     def __call__(self, event: Event) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from click.shell_completion import CompletionItem
 
 
 class LazyCommand(NamedTuple):
@@ -49,6 +49,8 @@ class LazyGroup(click.Group):
         """Find the command that ``args`` begin with; a misspelt one brings a suggestion."""
         name = args[0]
         if name not in self.table and not name.startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415 - for a mistake alone
+
             near = get_close_matches(name, self.table, n=1)
             hint = f", did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"No such command {name!r}{hint}")
@@ -65,6 +67,8 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer names from the table alone, then what any command would offer."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - for shells alone
+
         names = [
             CompletionItem(name, help=entry.summary)
             for name, entry in self.table.items()

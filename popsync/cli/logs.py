@@ -1,19 +1,26 @@
 """Log lines on stderr: for a terminal, for journald, as plain text or as JSON.
 
-Everything goes through structlog; what libraries say through ``logging`` joins it.
+Everything goes through structlog; what libraries say through ``logging`` joins it. structlog takes
+longer to import than a poll with nothing new has to tell, so it comes with the first line that is
+shown.
 """
+
+from __future__ import annotations
 
 import json
 import logging
 import os
 import re
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any, TextIO, cast
-
-import structlog
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from popsync.errors import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+
+    from structlog.typing import FilteringBoundLogger, Processor
 
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.CRITICAL + 10)
 # sd-daemon(3): a line that begins with <N> gets syslog priority N.
@@ -21,8 +28,6 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 _NEEDS_QUOTES = re.compile(r'[ "=\\]')
 MAX_SHOWN_CHARACTERS = 2000
-
-Processor = structlog.typing.Processor
 
 
 def set_up_logs(*, level: str, form: str, verbosity: int) -> None:
@@ -32,19 +37,68 @@ def set_up_logs(*, level: str, form: str, verbosity: int) -> None:
     positive, ``-q`` negative). ``form``: "auto", "json" or "plain".
     """
     threshold = choose_level(level, verbosity)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            escape_values,
-            *_choose_rendering(form, sys.stderr, os.environ),
-        ],
-        # structlog knows no level above critical, which we never use.
-        wrapper_class=structlog.make_filtering_bound_logger(min(threshold, logging.CRITICAL)),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _CurrentStderr())),
-        cache_logger_on_first_use=True,
-    )
+    Log.arrangement = _Arrangement(threshold, form, sys.stderr)
     _adopt_stdlib_logs(threshold, foreign=logging.DEBUG if verbosity > 1 else logging.WARNING)
+
+
+class Log:
+    """Writes lines as ``set_up_logs`` has arranged it by then; drops what is not to be shown."""
+
+    arrangement: _Arrangement | None = None
+    """One for the whole process, like the stream it leads to; None before any was made."""
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """Tell what only somebody who looks for a cause wants to know."""
+        self.log(logging.DEBUG, event, **fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Tell what went as it should."""
+        self.log(logging.INFO, event, **fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Tell what somebody may have to look at."""
+        self.log(logging.WARNING, event, **fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Tell what went wrong."""
+        self.log(logging.ERROR, event, **fields)
+
+    def log(self, level: int, event: str, **fields: Any) -> None:
+        """Write one line; ``level`` as ``logging`` numbers them."""
+        arrangement = self.arrangement
+        if arrangement is not None and level >= arrangement.threshold:
+            arrangement.logger.log(level, event, **fields)
+
+
+class _Arrangement:
+    """What is shown, and how; structlog is set up when the first line is."""
+
+    def __init__(self, threshold: int, form: str, stream: TextIO) -> None:
+        self.threshold = threshold
+        self._form = form
+        self._stream = stream
+
+    @cached_property
+    def logger(self) -> FilteringBoundLogger:
+        """Set structlog up and give its logger."""
+        import structlog  # noqa: PLC0415 - half as long as all of our own imports
+
+        structlog.configure(
+            processors=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.add_log_level,
+                escape_values,
+                *_choose_rendering(self._form, self._stream, os.environ),
+            ],
+            # structlog knows no level above critical, which we never use.
+            wrapper_class=structlog.make_filtering_bound_logger(
+                min(self.threshold, logging.CRITICAL)
+            ),
+            logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _CurrentStderr())),
+            cache_logger_on_first_use=True,
+        )
+        logger: FilteringBoundLogger = structlog.get_logger()
+        return logger
 
 
 def choose_level(level: str, verbosity: int) -> int:
@@ -60,6 +114,8 @@ def _choose_rendering(
     form: str, stream: TextIO, environ: Mapping[str, str]
 ) -> Sequence[Processor]:
     """Give the last processors of the chain; the very last one makes a line."""
+    import structlog  # noqa: PLC0415 - it is there by now
+
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     tracebacks = structlog.processors.format_exc_info
     if form == "json":
@@ -138,16 +194,16 @@ def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 def _adopt_stdlib_logs(threshold: int, *, foreign: int) -> None:
     """Have ``logging`` end in structlog; libraries are heard from ``foreign`` upwards."""
-    logging.basicConfig(handlers=[_IntoStructlog()], level=max(threshold, foreign), force=True)
+    logging.basicConfig(handlers=[_IntoLog()], level=max(threshold, foreign), force=True)
     logging.getLogger("popsync").setLevel(threshold)
     logging.captureWarnings(capture=True)
 
 
-class _IntoStructlog(logging.Handler):
-    """Hands a library's record on as a structlog event."""
+class _IntoLog(logging.Handler):
+    """Hands a library's record on as a line of ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record under its own level, with the name of who wrote it."""
-        structlog.get_logger().log(
+        Log().log(
             record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info
         )

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -17,6 +16,7 @@ from popsync import __version__
 from popsync.agent.events import AgentEvent
 from popsync.agent.overview import AccountOverview, AccountState, DestinationOverview
 from popsync.agent.supervisor import Supervisor
+from popsync.cli.logs import Log
 from popsync.cli.reloading import Reloading
 from popsync.config.checks import ListenAddress
 from popsync.errors import PopsyncError
@@ -104,7 +104,7 @@ class Metrics:
             reason = error.strerror or str(error)
             raise MetricsUnusable(f"metrics.listen: cannot listen on {where}: {reason}") from error
         try:
-            structlog.get_logger().info("metrics are served", port=server.server_port)
+            Log().info("metrics are served", port=server.server_port)
             yield server.server_port
         finally:
             await asyncio.to_thread(server.shutdown)

@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from popsync.config.explain import explain, is_misspelt
 from popsync.config.locate import TomlPath
 from popsync.config.problem import Problem
 from popsync.config.source import Source
@@ -106,6 +105,8 @@ def draft_table(table: type[T_co], entry: Entry) -> Draft[T_co]:
 
 
 def _problems(table: type[Table], entry: Entry, error: ValidationError) -> Iterator[Problem]:
+    from popsync.config.explain import explain, is_misspelt  # noqa: PLC0415 - for mistakes alone
+
     details = error.errors(include_url=False)
     strangers = [str(d["loc"][0]) for d in details if d["type"] == "extra_forbidden"]
     for detail in details:

@@ -1,6 +1,5 @@
 """Reads the key ``password``: a text, or a table that says where the password is kept."""
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +67,8 @@ def _check_password(text: str) -> str:
 def _check_keys(table: dict[str, object]) -> None:
     for key in table:
         if key not in _KINDS:
+            import difflib  # noqa: PLC0415 - for a mistake alone
+
             near = difflib.get_close_matches(key, _KINDS, n=1)
             advice = f'did you mean "{near[0]}"?' if near else _ADVICE
             raise ValueError(f"has an unknown key in its table; {advice}")

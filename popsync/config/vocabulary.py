@@ -1,6 +1,5 @@
 """Which keys each kind of table knows, and how to put values and their kinds into words."""
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -56,6 +55,8 @@ TABLES: Mapping[str, str] = {
 
 def near(word: str, words: Iterable[str]) -> str:
     """Give the one of ``words`` that ``word`` may be meant for, or the empty string."""
+    import difflib  # noqa: PLC0415 - for a mistake alone
+
     matches = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
     return matches[0] if matches else ""
 

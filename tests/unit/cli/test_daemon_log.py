@@ -11,7 +11,7 @@ import structlog
 from popsync.agent.events import AgentEvent, Failed, Recovered, Reloaded, Started
 from popsync.agent.standing import Standing
 from popsync.cli.daemon_log import DaemonLog
-from popsync.cli.logs import set_up_logs
+from popsync.cli.logs import Log, set_up_logs
 from popsync.config.diff import ConfigChanges, NameChanges
 from popsync.errors import AuthRejected, ConfigError, LedgerUnavailable, PopsyncError
 from popsync.model import PollSummary
@@ -32,6 +32,7 @@ def _restored_logging() -> Iterator[None]:
     logging.getLogger("popsync").setLevel(logging.NOTSET)
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
+    Log.arrangement = None
 
 
 class Said:

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from popsync.cli.event_log import EventLog
-from popsync.cli.logs import choose_level, render_for_journal, render_plain, set_up_logs
+from popsync.cli.logs import Log, choose_level, render_for_journal, render_plain, set_up_logs
 from popsync.errors import AuthRejected, DeliveryRejected, UnexpectedError
 from popsync.model import DeliveryState, PollSummary, UniqueId
 from popsync.poll.events import (
@@ -40,6 +40,7 @@ def _restored_logging() -> Iterator[None]:
     logging.getLogger("popsync").setLevel(logging.NOTSET)
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
+    Log.arrangement = None
 
 
 def lines_of(
@@ -163,7 +164,7 @@ def test_a_traceback_follows_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         int("x")
     except ValueError:
-        structlog.get_logger().exception("unexpected", account="gmx")
+        Log().error("unexpected", account="gmx", exc_info=True)
 
     lines = stderr.getvalue().splitlines()
     assert lines[0].endswith("error   unexpected account=gmx")
@@ -193,7 +194,7 @@ def test_a_stream_that_is_no_file_is_not_the_journal(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("JOURNAL_STREAM", "1:2")
     set_up_logs(level="info", form="auto", verbosity=0)
 
-    structlog.get_logger().info("hello")
+    Log().info("hello")
 
     assert stderr.getvalue().endswith("info    hello\n")
 
@@ -213,7 +214,7 @@ def test_the_journal_is_recognised(tmp_path: Any, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("JOURNAL_STREAM", f"{about.st_dev}:{about.st_ino}")
         set_up_logs(level="info", form="auto", verbosity=0)
 
-        structlog.get_logger().info("hello")
+        Log().info("hello")
 
     assert (tmp_path / "journal").read_text() == "<6>hello\n"
 
@@ -229,7 +230,7 @@ def test_a_terminal_gets_colour_unless_unwanted(
     monkeypatch.setenv("NO_COLOR", no_color)
     set_up_logs(level="info", form="auto", verbosity=0)
 
-    structlog.get_logger().info("hello", account="gmx")
+    Log().info("hello", account="gmx")
 
     assert "hello" in stderr.getvalue()
     assert ("\x1b[" in stderr.getvalue()) is colored
