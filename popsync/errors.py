@@ -170,7 +170,15 @@ class UidlUnsupported(MaildropError):
     temporary = False
 
 
-class SizesDisagree(MaildropError):
+class PipeliningUnfit(MaildropError):
+    """The server cannot be sent several commands at a time, whatever it said."""
+
+
+class PipeliningWithdrawn(PipeliningUnfit):
+    """What was offered before the login is not offered after it, and did not work."""
+
+
+class SizesDisagree(PipeliningUnfit):
     """A pipelined message is not as long as LIST said; later replies may be shifted."""
 
 

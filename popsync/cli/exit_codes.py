@@ -57,7 +57,7 @@ _CODE_OF: dict[type[BaseException], ExitCode] = {
     errors.AuthRejected: ExitCode.LOGIN,
     errors.AuthUnsupported: ExitCode.LOGIN,
     errors.ProtocolError: ExitCode.PROTOCOL,
-    errors.SizesDisagree: ExitCode.PROTOCOL,
+    errors.PipeliningUnfit: ExitCode.PROTOCOL,
     errors.UidlUnsupported: ExitCode.PROTOCOL,
     errors.StreamError: ExitCode.UNAVAILABLE,
     errors.DestinationUnavailable: ExitCode.UNAVAILABLE,

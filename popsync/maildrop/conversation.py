@@ -84,14 +84,15 @@ class Conversation:
         except RemoteProtocolError as error:
             self.fail(error.rule, error.evidence)
 
-    async def read_more(self, *, timeout_s: float) -> None:
-        """Read what has arrived, or wait for it."""
+    async def read_more(self, *, timeout_s: float) -> int:
+        """Read what has arrived, or wait for it; give how many octets."""
         octets = await self._stream.read(timeout_s=timeout_s)
         if not octets:
             raise PeerClosed(f"{self.peer}: the server closed the connection")
         if len(self.opening) < 16:
             self.opening += octets[:16]
         self._codec.receive_data(octets)
+        return len(octets)
 
     async def next_event(self, *, timeout_s: float, gap_s: float | None = None) -> Event:
         """Give the next event, within ``timeout_s`` in all and ``gap_s`` of silence."""

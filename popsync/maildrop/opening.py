@@ -1,8 +1,7 @@
 """Begins a session: connect, greeting, CAPA, STLS, login."""
 
-import re
-
 from popsync.errors import DeadlineExceeded, RemoteProtocolError, StreamError, TlsRefused
+from popsync.maildrop.capability import ask_capabilities, may_pipeline
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.login import log_in
 from popsync.maildrop.refusals import Stage
@@ -11,11 +10,7 @@ from popsync.maildrop.settings import Pop3Settings
 from popsync.maildrop.strangers import name_stranger
 from popsync.net.connect import connect_tcp
 from popsync.net.stream import Stream
-from popsync.wire.pop3.capabilities import Capabilities, parse_capabilities
-from popsync.wire.pop3.client import ReplyKind
-from popsync.wire.pop3.replies import Reply
-
-_STATUS = re.compile(rb"(?:\+OK|-ERR)(?: |$)", re.IGNORECASE)
+from popsync.wire.pop3.capabilities import Capabilities
 
 
 class _CapaUnanswered(StreamError):
@@ -64,15 +59,16 @@ async def open_maildrop(
         if settings.tls.mode == "starttls":
             capabilities = await _secure(conversation, settings, capabilities)
         await log_in(conversation, settings, capabilities)
-        if asks_capa:
-            capabilities = await _ask_capabilities(conversation, settings)
+        pipelined = not lock_step and may_pipeline(settings, capabilities)
+        # CAPA again, since only now it is about this user; on its own only where it has to be.
+        confirms = asks_capa and pipelined
+        if asks_capa and not confirms:
+            capabilities = await ask_capabilities(conversation, settings)
+            pipelined = not lock_step and may_pipeline(settings, capabilities)
     except BaseException:
         await conversation.close()
         raise
-    wanted = settings.pipelining == "on" or (
-        settings.pipelining == "auto" and capabilities.pipelining
-    )
-    return Pop3Maildrop(conversation, settings, pipelined=wanted and not lock_step)
+    return Pop3Maildrop(conversation, settings, pipelined=pipelined, confirms=confirms)
 
 
 async def _greet(conversation: Conversation, settings: Pop3Settings) -> None:
@@ -94,25 +90,13 @@ async def _ask_first_capabilities(
     conversation: Conversation, settings: Pop3Settings
 ) -> Capabilities:
     try:
-        return await _ask_capabilities(conversation, settings)
+        return await ask_capabilities(conversation, settings)
     except StreamError as error:
         # With STLS, the CAPA behind the handshake uncovers commands put before it, and whoever
         # can put them there can break a connection as well: it is never left out (P7).
         if settings.tls.mode == "starttls":
             raise
         raise _CapaUnanswered(str(error)) from error
-
-
-async def _ask_capabilities(conversation: Conversation, settings: Pop3Settings) -> Capabilities:
-    await conversation.send(b"CAPA\r\n", ReplyKind.CAPABILITIES)
-    answer = await conversation.next_rows(timeout_s=settings.deadlines.reply_s)
-    if isinstance(answer, Reply):
-        return Capabilities()
-    if answer.rows and _STATUS.match(answer.rows[0]):
-        # The line before this one came unasked. Inside TLS it may be the reply to a command
-        # that somebody put before the handshake.
-        conversation.fail("a reply came before the one to CAPA", answer.rows[0])
-    return parse_capabilities(answer.rows)
 
 
 async def _secure(
@@ -125,4 +109,4 @@ async def _secure(
     if not reply.ok:
         raise TlsRefused(f"{conversation.peer}: STLS was refused: {conversation.words(reply)}")
     await conversation.start_tls()
-    return await _ask_capabilities(conversation, settings)
+    return await ask_capabilities(conversation, settings)

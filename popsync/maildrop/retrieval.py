@@ -16,6 +16,7 @@ from popsync.errors import (
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.fence import StepFence
 from popsync.maildrop.settings import Pop3Settings
+from popsync.maildrop.window import Window
 from popsync.model import ListedMessage, RefusedMessage, Retrieval, RetrievedMessage
 from popsync.wire.pop3.client import Body, Event, ReplyKind
 from popsync.wire.pop3.commands import format_numbered
@@ -57,6 +58,7 @@ class Retriever:
         self._settings = settings
         self._pipelined = pipelined
         self._stopping = stopping
+        self._window = Window(settings.window_octets, settings.max_window_octets)
         self._waiting = deque(wanted)
         self._asked: deque[ListedMessage] = deque()
         self._asked_octets = 0
@@ -90,11 +92,11 @@ class Retriever:
 
     async def _fill_window(self) -> None:
         """Ask for more once half the window is free, with one write."""
-        settings = self._settings
-        if len(self._asked) > settings.window_messages // 2 and self._pipelined:
+        if len(self._asked) > self._settings.window_messages // 2 and self._pipelined:
             return
-        if self._asked_octets > settings.window_octets // 2 and self._pipelined:
+        if self._asked_octets > self._window.octets // 2 and self._pipelined:
             return
+        self._window.adjust()
         chosen = self._choose()
         if not chosen:
             return
@@ -120,7 +122,7 @@ class Retriever:
             and last.octets > 0
             and self._waiting[0].octets > 0
             and len(self._asked) + len(chosen) < self._settings.window_messages
-            and octets <= self._settings.window_octets
+            and octets <= self._window.octets
         )
 
     async def _confirm_step(self) -> None:
@@ -140,12 +142,14 @@ class Retriever:
         clock = asyncio.get_running_loop().time
         began_at = clock()
         try:
-            await self._conversation.read_more(timeout_s=min(left_s, deadlines.gap_s))
+            octets = await self._conversation.read_more(timeout_s=min(left_s, deadlines.gap_s))
         except DeadlineExceeded:
             if deadlines.gap_s < left_s:
                 raise
             raise self._too_slow(allowed_s) from None
-        self._waited_s += clock() - began_at
+        waited_s = clock() - began_at
+        self._waited_s += waited_s
+        self._window.note(octets, waited_s)
 
     def _too_slow(self, allowed_s: float) -> DeadlineExceeded:
         return DeadlineExceeded(

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from popsync.errors import RemoteProtocolError
+from popsync.errors import PipeliningWithdrawn, RemoteProtocolError, StreamError
+from popsync.maildrop.capability import may_pipeline, next_capabilities
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.listing import ListingAnswers, combine
 from popsync.maildrop.refusals import Stage
@@ -15,19 +16,31 @@ from popsync.wire.pop3.replies import Reply, Totals, parse_stat
 
 _DELETIONS_IN_FLIGHT = 1000
 _ROW_OCTETS = 80
+_THREE = b"STAT\r\nLIST\r\nUIDL\r\n"
+_THREE_KINDS = (ReplyKind.LINE, ReplyKind.LISTING, ReplyKind.LISTING)
 _ROWS_UNTOLD = 10_000
 """How long a listing to allow for where STAT does not tell."""
 
 
 class Pop3Maildrop:
-    """What a poll sees of a POP3 session (``popsync.poll.ports.Maildrop``)."""
+    """What a poll sees of a POP3 session (``popsync.poll.ports.Maildrop``).
+
+    pipelined: many commands may be on their way. confirms: that was said before the login; CAPA
+    rides with the first listing, and counts from then on.
+    """
 
     def __init__(
-        self, conversation: Conversation, settings: Pop3Settings, *, pipelined: bool
+        self,
+        conversation: Conversation,
+        settings: Pop3Settings,
+        *,
+        pipelined: bool,
+        confirms: bool = False,
     ) -> None:
         self._conversation = conversation
         self._settings = settings
         self._pipelined = pipelined
+        self._confirms = confirms
         self._deletion_refusal = ""
 
     @property
@@ -38,7 +51,8 @@ class Pop3Maildrop:
     async def list(self) -> Listing:
         """Give STAT, LIST and UIDL as one listing; in one flight when pipelining.
 
-        Raises UidlUnsupported, MaildropError, StreamError, RemoteProtocolError.
+        Raises PipeliningWithdrawn, UidlUnsupported, MaildropError, StreamError,
+        RemoteProtocolError.
         """
         totals, sizes, names = await self._ask_three()
         list_rows = sizes.rows if isinstance(sizes, Rows) else None
@@ -102,19 +116,43 @@ class Pop3Maildrop:
 
     async def _ask_three(self) -> tuple[Totals | None, Rows | Reply, Rows | Reply]:
         say = self._conversation
-        kinds = (ReplyKind.LINE, ReplyKind.LISTING, ReplyKind.LISTING)
+        if self._confirms:
+            return await self._confirm_and_ask_three()
         if self._pipelined:
-            await say.send(b"STAT\r\nLIST\r\nUIDL\r\n", *kinds)
-            totals = _totals(await say.next_line())
-            within_s = self._listing_s(totals)
-            sizes = await say.next_rows(timeout_s=within_s)
-            return totals, sizes, await say.next_rows(timeout_s=within_s)
+            await say.send(_THREE, *_THREE_KINDS)
+            return await self._next_three()
         totals = _totals(await say.ask(b"STAT\r\n"))
         within_s = self._listing_s(totals)
         await say.send(b"LIST\r\n", ReplyKind.LISTING)
         sizes = await say.next_rows(timeout_s=within_s)
         await say.send(b"UIDL\r\n", ReplyKind.LISTING)
         return totals, sizes, await say.next_rows(timeout_s=within_s)
+
+    async def _next_three(self) -> tuple[Totals | None, Rows | Reply, Rows | Reply]:
+        say = self._conversation
+        totals = _totals(await say.next_line())
+        within_s = self._listing_s(totals)
+        sizes = await say.next_rows(timeout_s=within_s)
+        return totals, sizes, await say.next_rows(timeout_s=within_s)
+
+    async def _confirm_and_ask_three(self) -> tuple[Totals | None, Rows | Reply, Rows | Reply]:
+        """Ask for CAPA in the same flight; a server that goes back on it may not bear the rest.
+
+        RFC 2449 §6.6 rules that out, but before the login a proxy may answer in another
+        server's place.
+        """
+        say, self._confirms = self._conversation, False
+        await say.send(b"CAPA\r\n" + _THREE, ReplyKind.CAPABILITIES, *_THREE_KINDS)
+        told = await next_capabilities(say, self._settings)
+        self._pipelined = may_pipeline(self._settings, told)
+        try:
+            return await self._next_three()
+        except (RemoteProtocolError, StreamError) as error:
+            if self._pipelined:
+                raise
+            raise PipeliningWithdrawn(
+                f"{error}; it offered pipelining before the login and not after it"
+            ) from error
 
     def _listing_s(self, totals: Totals | None) -> float:
         """Give what LIST, or UIDL, may take: the rows that STAT announced have to come."""

@@ -56,8 +56,10 @@ class Pop3Settings:
     """Log in without TLS to another machine as well (P7)."""
     deadlines: Deadlines = Deadlines()
     window_octets: int = 1 << 20
-    """How much may be on its way at once while pipelining."""
-    window_messages: int = 128
+    """How much may be on its way at once while pipelining, on a line that is not known yet."""
+    max_window_octets: int = 16 << 20
+    """The same on one that carries more within a second. Nothing of it waits in our memory."""
+    window_messages: int = 1000
     max_listed: int = 200_000
     max_octets: int = 50 << 20
     """The largest message to take when LIST does not tell its size."""

@@ -7,10 +7,10 @@ from enum import Enum
 
 from popsync.errors import (
     MaildropError,
+    PipeliningUnfit,
     PopsyncError,
     RemoteProtocolError,
     ServerUnavailable,
-    SizesDisagree,
     StreamError,
     UnexpectedError,
     escape,
@@ -126,7 +126,10 @@ async def _run_session(
     memory = await ports.ledger.memory(account.id)
     maildrop = await ports.open_maildrop(lock_step=memory.lock_step)
     try:
-        listing = await maildrop.list()
+        try:
+            listing = await maildrop.list()
+        except PipeliningUnfit as error:
+            return await _fall_back(account, ports, error)
         plan = plan_poll(listing, memory, account.policy, ports.clock())
         if purpose is _Purpose.DELETIONS:
             plan = replace(plan, retrieve=())
@@ -138,7 +141,7 @@ async def _run_session(
         session = Session(account, ports, memory, plan, find_vanished(memory, plan.gone))
         try:
             await _carry(maildrop, session)
-        except SizesDisagree as error:
+        except PipeliningUnfit as error:
             return await _fall_back(account, ports, error)
         except (RemoteProtocolError, StreamError) as error:
             tally.broken_by = error
@@ -250,7 +253,7 @@ async def _quit(
         ports.observe(Warned(account.name, f"the session ended without a good-bye: {error}"))
 
 
-async def _fall_back(account: Account, ports: Ports, error: SizesDisagree) -> _Purpose:
+async def _fall_back(account: Account, ports: Ports, error: PipeliningUnfit) -> _Purpose:
     """Send this account back to one command at a time, for good, and try again."""
     await ports.ledger.note_lock_step(account.id)
     text = f"{error}; from now on one command at a time is sent to this server"

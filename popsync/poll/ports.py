@@ -31,7 +31,7 @@ class Maildrop(Protocol):
     """One session, logged in, holding the maildrop's lock."""
 
     async def list(self) -> Listing:
-        """Give STAT, LIST and UIDL as one listing."""
+        """Give STAT, LIST and UIDL as one listing. Raises PipeliningUnfit."""
         ...
 
     def retrieve(

@@ -12,6 +12,7 @@ from hashlib import sha256
 from popsync.errors import (
     MaildropLocked,
     PeerClosed,
+    PipeliningWithdrawn,
     RetrievalRefused,
     ServerUnavailable,
     SizesDisagree,
@@ -78,6 +79,8 @@ class Faults:
     error: BaseException = field(default_factory=lambda: PeerClosed("the server has gone"))
     disagree_after: int | None = None
     """Messages of a pipelined session until a size is not what LIST said."""
+    bears_no_listing: bool = False
+    """The listing of a pipelined session fails, since the server does not pipeline after all."""
     not_given: set[bytes] = field(default_factory=set)
     """Unique-ids whose RETR is answered ``-ERR``."""
     breaks_session: set[bytes] = field(default_factory=set)
@@ -202,6 +205,8 @@ class RemoteSession:
     async def list(self) -> Listing:
         """Give the session's listing."""
         self._server.step("LIST")
+        if self._server.faults.bears_no_listing and not self._lock_step:
+            raise PipeliningWithdrawn("silent")
         return Listing(
             tuple(
                 ListedMessage(MessageNumber(n), UniqueId(stored.unique_id), len(stored.octets))

@@ -170,10 +170,14 @@ class ScriptedServer:
 
 
 async def admit(talk: Talk, *capabilities: bytes, user: bytes = b"jane") -> None:
-    """Greet, tell capabilities, take any password by USER and PASS, tell them again."""
+    """Greet, tell capabilities, take any password by USER and PASS, tell them again.
+
+    Of pipelining it tells only then, so that this CAPA comes alone.
+    """
     capa = b"+OK\r\n" + b"".join(tag + b"\r\n" for tag in capabilities) + b".\r\n"
+    early = capa.replace(b"PIPELINING\r\n", b"")
     await talk.send(b"+OK ready\r\n")
-    await talk.exchange((b"CAPA", capa), (b"USER " + user, b"+OK\r\n"))
+    await talk.exchange((b"CAPA", early), (b"USER " + user, b"+OK\r\n"))
     await talk.line()
     await talk.send(b"+OK\r\n")
     await talk.exchange((b"CAPA", capa))

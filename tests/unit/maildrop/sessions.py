@@ -57,9 +57,8 @@ PIPELINING = b"+OK\r\nUSER\r\nPIPELINING\r\n.\r\n"
 
 
 def logged_in(*, pipelining: bool = False) -> tuple[bytes, ...]:
-    """Give what a server says up to the end of the login."""
-    capabilities = PIPELINING if pipelining else CAPA
-    return (b"+OK\r\n", capabilities, b"+OK\r\n", b"+OK\r\n", capabilities)
+    """Give what a server says up to the end of the login; of pipelining after it alone."""
+    return (b"+OK\r\n", CAPA, b"+OK\r\n", b"+OK\r\n", PIPELINING if pipelining else CAPA)
 
 
 async def begin(
@@ -127,11 +126,11 @@ async def collect(
 async def serve_login(
     talk: Talk, *, pipelining: bool = False, greeting: bytes = b"+OK ready\r\n"
 ) -> None:
-    """Take jane in."""
+    """Take jane in; tell of pipelining after the login alone."""
     capabilities = PIPELINING if pipelining else CAPA
     await talk.send(greeting)
     await talk.exchange(
-        (b"CAPA", capabilities),
+        (b"CAPA", CAPA),
         (b"USER jane", b"+OK\r\n"),
         (b"PASS " + PASSWORD.encode(), b"+OK\r\n"),
         (b"CAPA", capabilities),

@@ -7,6 +7,7 @@ from popsync.errors import (
     MaildropError,
     MaildropLocked,
     PeerClosed,
+    PipeliningWithdrawn,
     PopsyncError,
     RemoteProtocolError,
     ServerRefused,
@@ -287,20 +288,65 @@ async def test_pipelining_is_what_the_server_offers_unless_somebody_decided(
     stream.writes.clear()
     await maildrop.list()
 
-    together = [b"STAT\r\nLIST\r\nUIDL\r\n"]
+    early = b"CAPA\r\n" if pipelining == "on" else b""  # the server need not be asked first
+    together = [early + b"STAT\r\nLIST\r\nUIDL\r\n"]
     assert stream.writes == (
         together if in_one_flight else [b"STAT\r\n", b"LIST\r\n", b"UIDL\r\n"]
     )
 
 
-async def test_what_was_offered_before_the_login_is_forgotten() -> None:
-    """Only the last CAPA is about the session that we work in."""
-    stream = ReplayStream(
-        [b"+OK\r\n", PIPELINING, b"+OK\r\n", b"+OK\r\n", CAPA, b"+OK 0 0\r\n"]
-        + [b"+OK\r\n.\r\n"] * 2
-    )
+EARLY = (b"+OK\r\n", PIPELINING, b"+OK\r\n", b"+OK\r\n")
+"""A server that tells of pipelining before the login."""
+ONE_ROW = b"+OK 1 10\r\n" + b"+OK\r\n1 10\r\n.\r\n" + b"+OK\r\n1 u1\r\n.\r\n"
+
+
+async def begin_early(*steps: bytes | Exception) -> tuple[Pop3Maildrop, ReplayStream]:
+    """Log in to it; ``writes`` begins after the login."""
+    stream = ReplayStream([*EARLY, *steps])
     maildrop = await open_maildrop(stream, make_settings(), lock_step=False)
     stream.writes.clear()
-    await maildrop.list()
+    return maildrop, stream
 
-    assert stream.writes[0] == b"STAT\r\n"
+
+async def test_capa_rides_with_the_listing_where_pipelining_was_offered_early() -> None:
+    """It costs no round trip of its own; a second listing asks for no more than the listing."""
+    maildrop, stream = await begin_early(PIPELINING + ONE_ROW, ONE_ROW)
+    first = await maildrop.list()
+    second = await maildrop.list()
+
+    assert first == second
+    assert len(first.messages) == 1
+    assert stream.writes == [b"CAPA\r\nSTAT\r\nLIST\r\nUIDL\r\n", b"STAT\r\nLIST\r\nUIDL\r\n"]
+
+
+async def test_what_was_offered_before_the_login_and_not_after_it_is_forgotten() -> None:
+    """Only the last CAPA is about the session that we work in; a proxy gave the first."""
+    maildrop, stream = await begin_early(CAPA + ONE_ROW, b"+OK\r\n", b"+OK\r\n")
+    listing = await maildrop.list()
+    stream.writes.clear()
+    await maildrop.delete([*listing.messages] * 2)
+
+    assert stream.writes == [b"DELE 1\r\n", b"DELE 1\r\n"]
+
+
+@pytest.mark.parametrize("rest", [b"", ONE_ROW[:12], b"+HM\r\n"], ids=["end", "cut", "garbage"])
+async def test_a_listing_that_fails_after_pipelining_was_taken_back_says_so(rest: bytes) -> None:
+    """The server may have thrown away what came with CAPA; poll then asks one by one."""
+    maildrop, _ = await begin_early(CAPA + rest)
+    with pytest.raises(PipeliningWithdrawn, match="before the login and not after it"):
+        await maildrop.list()
+
+
+async def test_a_listing_that_fails_on_a_server_that_pipelines_is_a_broken_line() -> None:
+    """It says nothing about pipelining."""
+    maildrop, _ = await begin_early(PIPELINING + ONE_ROW[:12])
+    with pytest.raises(PeerClosed):
+        await maildrop.list()
+
+
+async def test_an_account_in_lock_step_gets_a_capa_of_its_own() -> None:
+    """Whatever was offered."""
+    stream = ReplayStream([*EARLY, PIPELINING])
+    await open_maildrop(stream, make_settings(), lock_step=True)
+
+    assert stream.writes[-1] == b"CAPA\r\n"

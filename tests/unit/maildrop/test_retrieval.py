@@ -163,11 +163,23 @@ async def test_a_message_larger_than_the_window_travels_alone(
     large = b"x" * 998 + b"\r\n"
     wire = [reply(FIRST), reply(large), reply(FIRST)]
     taken, error, stream = await retrieve(
-        make_settings, wire, listed(3, 1000, 3), window_octets=100
+        make_settings, wire, listed(3, 1000, 3), window_octets=100, max_window_octets=100
     )
 
     assert (contents(taken), error) == ([FIRST, large, FIRST], None)
     assert stream.writes == [b"RETR 1\r\n", b"RETR 2\r\n", b"RETR 3\r\n"]
+
+
+async def test_a_line_that_carries_much_is_asked_for_more(make_settings: MakeSettings) -> None:
+    """What came at once shows that the line bears more than the first window."""
+    body = b"x" * 98 + b"\r\n"
+    wire = [reply(body) * 5, *[reply(body)] * 15]
+    taken, error, stream = await retrieve(
+        make_settings, wire, listed(*[100] * 20), window_octets=1000
+    )
+
+    assert (contents(taken), error) == ([body] * 20, None)
+    assert [write.count(b"RETR") for write in stream.writes] == [10, 10]
 
 
 async def test_once_stopping_nothing_more_is_asked_for(make_settings: MakeSettings) -> None:

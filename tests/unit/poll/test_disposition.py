@@ -66,6 +66,8 @@ EXPECTED = {
     "AuthRejected": SUSPEND,
     "AuthUnsupported": SUSPEND,
     "UidlUnsupported": SUSPEND,
+    "PipeliningUnfit": BACK_OFF,
+    "PipeliningWithdrawn": BACK_OFF,
     "SizesDisagree": BACK_OFF,
     "RetrievalRefused": DEFER,
     "DestinationUnavailable": BACK_OFF,

@@ -614,6 +614,21 @@ async def test_sizes_that_disagree_lead_to_one_command_at_a_time_for_good(
     assert "one command at a time" in desk.warnings[0]
 
 
+async def test_a_server_that_takes_pipelining_back_is_listed_one_command_at_a_time(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """A listing that it did not bear is asked for again in the same poll, and ever after."""
+    desk.server.add(A, B)
+    desk.server.faults.bears_no_listing = True
+
+    await desk.poll_well()
+    await desk.poll_well()
+
+    assert inbox.contents == [A, B]
+    assert desk.server.lock_steps == [False, True, True]
+    assert "one command at a time" in desk.warnings[0]
+
+
 async def test_a_suspect_message_is_delivered_and_never_deleted(
     desk: Desk, inbox: TwoPhaseDestination
 ) -> None:

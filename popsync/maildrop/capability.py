@@ -1,0 +1,36 @@
+"""Asks a server what it can do, and says whether that is several commands at once."""
+
+import re
+
+from popsync.maildrop.conversation import Conversation
+from popsync.maildrop.settings import Pop3Settings
+from popsync.wire.pop3.capabilities import Capabilities, parse_capabilities
+from popsync.wire.pop3.client import ReplyKind
+from popsync.wire.pop3.replies import Reply
+
+_STATUS = re.compile(rb"(?:\+OK|-ERR)(?: |$)", re.IGNORECASE)
+
+
+async def ask_capabilities(conversation: Conversation, settings: Pop3Settings) -> Capabilities:
+    """Give what CAPA tells, none where it is refused. Raises StreamError, RemoteProtocolError."""
+    await conversation.send(b"CAPA\r\n", ReplyKind.CAPABILITIES)
+    return await next_capabilities(conversation, settings)
+
+
+async def next_capabilities(conversation: Conversation, settings: Pop3Settings) -> Capabilities:
+    """Give the same for a CAPA that was sent before, with others behind it."""
+    answer = await conversation.next_rows(timeout_s=settings.deadlines.reply_s)
+    if isinstance(answer, Reply):
+        return Capabilities()
+    if answer.rows and _STATUS.match(answer.rows[0]):
+        # The line before this one came unasked. Inside TLS it may be the reply to a command
+        # that somebody put before the handshake.
+        conversation.fail("a reply came before the one to CAPA", answer.rows[0])
+    return parse_capabilities(answer.rows)
+
+
+def may_pipeline(settings: Pop3Settings, capabilities: Capabilities) -> bool:
+    """Whether several commands may be on their way at once (RFC 2449 §6.6)."""
+    return settings.pipelining == "on" or (
+        settings.pipelining == "auto" and capabilities.pipelining
+    )
