@@ -23,7 +23,7 @@ HEAVY = (
 NOT_FOR_A_POLL = (
     "apscheduler", "rich", "structlog", "aiosmtpd", "watchdog", "prometheus_client",
     "popsync.destinations.smtp", "popsync.destinations.lmtp", "popsync.agent.supervisor",
-    "popsync.config.explain", "popsync.cli.progress", "difflib",
+    "popsync.config.explain", "popsync.cli.progress",
 )  # fmt: skip
 IDLE = """
 state_dir = "{state}"
