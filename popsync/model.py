@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, NewType, Protocol
 
-from popsync.errors import DeliveryError, RetrievalRefused
+from popsync.errors import DeliveryError, RetrievalRefused, UidlUnsupported
 
 AccountId = NewType("AccountId", str)
 """``user@host`` with the host in lower case: what the ledger knows an account by."""
@@ -14,7 +14,13 @@ MessageNumber = NewType("MessageNumber", int)
 """1…n, valid in one session only."""
 
 UniqueId = NewType("UniqueId", bytes)
-"""What UIDL names a message by, as the server sent it; not an identity (RFC 1939 §7)."""
+"""What UIDL names a message by, as the server sent it; not an identity (RFC 1939 §7).
+
+Or a content key (``popsync.poll.content_keys``), where the server gives none that can be used.
+"""
+
+NAMELESS = UniqueId(b"")
+"""In the place of a unique-id that the server does not give, or not one that can be used."""
 
 Digest = NewType("Digest", bytes)
 """SHA-256 of a message's content."""
@@ -37,10 +43,13 @@ class Listing:
     """STAT, LIST and UIDL of one session, in message-number order."""
 
     messages: tuple[ListedMessage, ...]
+    """Some may be NAMELESS."""
     complete: bool
     """Every terminator was seen and the three agree; only then does absence mean anything."""
     left_out: int = 0
-    """Messages that are there and cannot be told apart: no usable unique-id."""
+    """Messages that LIST shows and UIDL does not mention."""
+    without_uidl: UidlUnsupported | None = None
+    """Why all are NAMELESS: the server knows no UIDL, in its own words."""
 
 
 class Content(Protocol):
@@ -242,6 +251,20 @@ class KnownMessage(NamedTuple):
     """The destinations it was for when it was first retrieved."""
 
 
+class Hint(NamedTuple):
+    """What stood at one message number when last looked at, without a usable unique-id.
+
+    It may save a second RETR, and is no identity: what it says is neither deleted nor buried.
+    """
+
+    octets: int
+    """What LIST claimed."""
+    unique_id: UniqueId
+    """Its content key; NAMELESS when the session broke over it."""
+    retrieved_at: float
+    """In seconds since the epoch."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountMemory:
     """All that the ledger knows of one account when a session begins."""
@@ -253,6 +276,9 @@ class AccountMemory:
     """Its unique-ids changed all at once, and not every message has been matched yet."""
     lock_step: bool = False
     """Its server once mixed up pipelined replies; one command at a time from then on."""
+    content_keys: bool = False
+    """Its unique-ids change again and again, so its messages are known by their content."""
+    hints: Mapping[MessageNumber, Hint] = field(default_factory=dict)
 
 
 class DeliveryStatus(NamedTuple):

@@ -32,8 +32,10 @@ from popsync.model import (
     DeliveryKey,
     DeliveryStatus,
     Digest,
+    Hint,
     Intent,
     MessageKey,
+    MessageNumber,
     PollSummary,
     SeenMessage,
     UniqueId,
@@ -139,6 +141,14 @@ class SqliteLedger:
     async def note_lock_step(self, account: AccountId) -> None:
         """Remember that this account's server cannot be trusted with pipelining."""
         await self._write(lambda connection: polling.note_lock_step(connection, account))
+
+    async def note_content_keys(self, account: AccountId) -> None:
+        """Remember that this account's unique-ids mean nothing from one session to the next."""
+        await self._write(lambda connection: polling.note_content_keys(connection, account))
+
+    async def note_hints(self, account: AccountId, hints: Mapping[MessageNumber, Hint]) -> None:
+        """Remember these hints in the place of all earlier ones."""
+        await self._write(lambda connection: polling.note_hints(connection, account, hints))
 
     async def note_poll(self, account: AccountId, summary: PollSummary) -> None:
         """Remember what a poll came to."""

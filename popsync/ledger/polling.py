@@ -2,11 +2,11 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from popsync.ledger.recording import number_of_account
-from popsync.model import AccountId, PollSummary, UniqueId
+from popsync.model import AccountId, Hint, MessageNumber, PollSummary, UniqueId
 
 TOMBSTONES_KEPT_S = 90 * 86400.0
 """A server that shows a message again within this time is not believed to have a new one."""
@@ -31,6 +31,12 @@ _PRUNE = "DELETE FROM message WHERE account = ? AND gone_at < ?"
 _CLOSE_LISTING = "UPDATE account SET polled_before = 1, renumbering = ? WHERE id = ?"
 
 _NOTE_LOCK_STEP = "UPDATE account SET lock_step = 1 WHERE id = ?"
+
+_NOTE_CONTENT_KEYS = "UPDATE account SET content_keys = 1 WHERE id = ?"
+
+_FORGET_HINTS = "DELETE FROM hint WHERE account = ?"
+
+_NOTE_HINT = "INSERT INTO hint VALUES (?, ?, ?, ?, ?)"
 
 _NOTE_POLL = """
 UPDATE account
@@ -69,6 +75,20 @@ def close_listing(
 def note_lock_step(connection: sqlite3.Connection, account: AccountId) -> None:
     """Remember that this account's server cannot be trusted with pipelining."""
     connection.execute(_NOTE_LOCK_STEP, (number_of_account(connection, account),))
+
+
+def note_content_keys(connection: sqlite3.Connection, account: AccountId) -> None:
+    """Remember that this account's unique-ids mean nothing from one session to the next."""
+    connection.execute(_NOTE_CONTENT_KEYS, (number_of_account(connection, account),))
+
+
+def note_hints(
+    connection: sqlite3.Connection, account: AccountId, hints: Mapping[MessageNumber, Hint]
+) -> None:
+    """Remember these hints in the place of all earlier ones."""
+    number = number_of_account(connection, account)
+    connection.execute(_FORGET_HINTS, (number,))
+    connection.executemany(_NOTE_HINT, [(number, at, *hint) for at, hint in hints.items()])
 
 
 def note_poll(connection: sqlite3.Connection, account: AccountId, summary: PollSummary) -> None:

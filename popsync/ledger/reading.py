@@ -25,9 +25,11 @@ from popsync.model import (
     DeliveryState,
     DeliveryStatus,
     Digest,
+    Hint,
     Intent,
     KnownMessage,
     MessageKey,
+    MessageNumber,
     MessageState,
     PollSummary,
     UniqueId,
@@ -35,7 +37,12 @@ from popsync.model import (
 
 _MESSAGE_STATES = {state.value: state for state in MessageState}
 
-_ACCOUNT = "SELECT id, polled_before, renumbering, lock_step FROM account WHERE key = ?"
+_ACCOUNT = """
+SELECT id, polled_before, renumbering, lock_step, content_keys FROM account WHERE key = ?
+"""
+
+# In the order of Hint's fields, behind the number.
+_HINTS = "SELECT number, octets, unique_id, retrieved_at FROM hint WHERE account = ?"
 
 # In the order of KnownMessage's fields.
 _KNOWN = """
@@ -135,12 +142,18 @@ class LedgerReader:
             row = connection.execute(_ACCOUNT, (account,)).fetchone()
             if row is None:
                 return AccountMemory()
-            number, polled_before, renumbering, lock_step = row
+            number, *flags = row
+            polled_before, renumbering, lock_step, content_keys = map(bool, flags)
             return AccountMemory(
                 _read_known(connection, number),
-                polled_before=bool(polled_before),
-                renumbering=bool(renumbering),
-                lock_step=bool(lock_step),
+                polled_before=polled_before,
+                renumbering=renumbering,
+                lock_step=lock_step,
+                content_keys=content_keys,
+                hints={
+                    MessageNumber(at): Hint._make(hint)
+                    for at, *hint in connection.execute(_HINTS, (number,))
+                },
             )
 
     def deliveries(

@@ -8,9 +8,20 @@ from types import MappingProxyType
 APPLICATION_ID = 0x706F7073
 """``pops``, so that ``file`` and a careless restore can tell a ledger from another database."""
 
-VERSION = 2
+VERSION = 3
 
-_TABLES = """
+_HINTS = """
+CREATE TABLE hint (
+    account INTEGER NOT NULL REFERENCES account,
+    number INTEGER NOT NULL,
+    octets INTEGER NOT NULL,
+    unique_id BLOB NOT NULL,  -- a content key, or empty
+    retrieved_at REAL NOT NULL,
+    PRIMARY KEY (account, number)
+) STRICT, WITHOUT ROWID
+"""
+
+_TABLES = f"""
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -92,6 +103,7 @@ CREATE TABLE delivery (
 
 CREATE INDEX delivery_intent ON delivery (message) WHERE state IN ('staged', 'dot_sent');
 CREATE INDEX delivery_held ON delivery (message) WHERE state = 'held';
+{_HINTS};
 """
 
 _MIGRATIONS: Mapping[int, Sequence[str]] = MappingProxyType(
@@ -114,6 +126,7 @@ _MIGRATIONS: Mapping[int, Sequence[str]] = MappingProxyType(
                 " CHECK (spooled IN (0, 1))"
             ),
         ),
+        2: (_HINTS,),
     }
 )
 """By version, what makes the next one of it."""

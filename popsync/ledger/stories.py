@@ -21,7 +21,7 @@ _MESSAGES = """
 SELECT message.id, key, unique_id, message_id, digest, message.octets, listed_octets, copies,
        message.state, reason, suspect, first_seen, settled_at, gone_at, next_try, deletions
 FROM message JOIN account ON account = account.id
-WHERE message_id IN (:word, :bracketed) OR unique_id = :octets
+WHERE message_id IN (:word, :bracketed) OR unique_id IN (:octets, :keyed)
 ORDER BY first_seen, message.id
 """
 
@@ -51,6 +51,7 @@ def read_stories(connection: sqlite3.Connection, name: str) -> Sequence[MessageS
         "word": word or None,  # many messages have no Message-ID
         "bracketed": f"<{word.removeprefix('<').removesuffix('>')}>",
         "octets": octets,
+        "keyed": b" " + octets,  # a content key begins with a blank, which nobody types
     }
     rows = connection.execute(_MESSAGES, asked).fetchall()
     return tuple(_story(row, tuple(_deliveries(connection, row[0]))) for row in rows)

@@ -1,10 +1,11 @@
 """Makes one listing of what STAT, LIST and UIDL say, and tells whether it is complete."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from popsync.errors import RemoteProtocolError
-from popsync.model import ListedMessage, Listing, MessageNumber
+from popsync.errors import RemoteProtocolError, UidlUnsupported
+from popsync.model import NAMELESS, ListedMessage, Listing, MessageNumber, UniqueId
+from popsync.wire.pop3.client import MAX_LISTED
 from popsync.wire.pop3.replies import Totals, parse_list_row, parse_uidl_row
 
 _Value = TypeVar("_Value")
@@ -15,17 +16,22 @@ class ListingAnswers(NamedTuple):
 
     totals: Totals | None
     list_rows: Sequence[bytes] | None
-    uidl_rows: Sequence[bytes]
+    uidl_rows: Sequence[bytes] | UidlUnsupported
 
 
 def combine(answers: ListingAnswers) -> Listing:
-    """Give the messages that have a usable unique-id, in the order of their numbers.
+    """Give the messages that UIDL mentions, in the order of their numbers.
 
     It is complete only when all three agree on which messages there are, and every row could be
-    used. A size that LIST does not tell is 0.
+    read. A size that LIST does not tell is 0. Without any UIDL it gives what the others mention.
     """
     sizes, sizes_sound = _by_number(answers.list_rows or (), parse_list_row)
-    names, names_sound = _by_number(answers.uidl_rows, parse_uidl_row)
+    if isinstance(answers.uidl_rows, UidlUnsupported):
+        without_uidl, names_sound = answers.uidl_rows, True
+        names = _nameless(sizes, answers)
+    else:
+        without_uidl = None
+        names, names_sound = _by_number(answers.uidl_rows, parse_uidl_row)
     messages = tuple(
         ListedMessage(number, names[number], sizes.get(number, 0)) for number in sorted(names)
     )
@@ -37,7 +43,21 @@ def combine(answers: ListingAnswers) -> Listing:
         and sizes.keys() == names.keys()
         and _is_whole(names, answers.totals.messages)
     )
-    return Listing(messages, complete, left_out=len(sizes.keys() - names.keys()))
+    left_out = len(sizes.keys() - names.keys())
+    return Listing(messages, complete, left_out=left_out, without_uidl=without_uidl)
+
+
+def _nameless(
+    sizes: Mapping[MessageNumber, int], answers: ListingAnswers
+) -> dict[MessageNumber, UniqueId]:
+    """Give all that there is without a name; of how much there is STAT tells when LIST does not.
+
+    Without sizes a count is believed only as far as messages may be asked for.
+    """
+    if answers.list_rows is not None or answers.totals is None:
+        return dict.fromkeys(sizes, NAMELESS)
+    count = min(answers.totals.messages, MAX_LISTED)
+    return {MessageNumber(number): NAMELESS for number in range(1, count + 1)}
 
 
 def _is_whole(numbers: Iterable[int], count: int) -> bool:

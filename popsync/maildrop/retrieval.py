@@ -20,7 +20,7 @@ from popsync.maildrop.window import Window
 from popsync.model import ListedMessage, RefusedMessage, Retrieval, RetrievedMessage
 from popsync.wire.pop3.client import Body, Event, ReplyKind
 from popsync.wire.pop3.commands import format_numbered
-from popsync.wire.pop3.replies import Reply
+from popsync.wire.pop3.replies import Reply, Totals
 
 if TYPE_CHECKING:
     from popsync.storage.content import ContentWriter
@@ -52,9 +52,10 @@ class Retriever:
         *,
         pipelined: bool,
         stopping: Callable[[], bool],
+        totals: Totals | None = None,
     ) -> None:
         self._conversation = conversation
-        self._fence = StepFence(conversation)
+        self._fence = StepFence(conversation, totals)
         self._settings = settings
         self._pipelined = pipelined
         self._stopping = stopping

@@ -2,7 +2,12 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from popsync.errors import PipeliningWithdrawn, RemoteProtocolError, StreamError
+from popsync.errors import (
+    PipeliningWithdrawn,
+    RemoteProtocolError,
+    StreamError,
+    UidlUnsupported,
+)
 from popsync.maildrop.capability import may_pipeline, next_capabilities
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.listing import ListingAnswers, combine
@@ -42,6 +47,7 @@ class Pop3Maildrop:
         self._pipelined = pipelined
         self._confirms = confirms
         self._deletion_refusal = ""
+        self._totals: Totals | None = None
 
     @property
     def deletion_refusal(self) -> str:
@@ -51,16 +57,19 @@ class Pop3Maildrop:
     async def list(self) -> Listing:
         """Give STAT, LIST and UIDL as one listing; in one flight when pipelining.
 
-        Raises PipeliningWithdrawn, UidlUnsupported, MaildropError, StreamError,
-        RemoteProtocolError.
+        Raises PipeliningWithdrawn, MaildropError, StreamError, RemoteProtocolError.
         """
         totals, sizes, names = await self._ask_three()
+        self._totals = totals
         list_rows = sizes.rows if isinstance(sizes, Rows) else None
         if isinstance(names, Rows):
             return combine(ListingAnswers(totals, list_rows, names.rows))
         if totals is not None and totals.messages == 0:
             return Listing((), complete=False)
-        raise self._conversation.refusal("UIDL", names, Stage.UIDL)
+        refusal = self._conversation.refusal("UIDL", names, Stage.UIDL)
+        if isinstance(refusal, UidlUnsupported):
+            return combine(ListingAnswers(totals, list_rows, refusal))
+        raise refusal
 
     def retrieve(
         self, wanted: Sequence[ListedMessage], *, stopping: Callable[[], bool]
@@ -76,6 +85,7 @@ class Pop3Maildrop:
             wanted,
             pipelined=self._pipelined,
             stopping=stopping,
+            totals=self._totals,
         ).bursts()
 
     async def delete(self, doomed: Sequence[ListedMessage]) -> Sequence[ListedMessage]:

@@ -13,6 +13,7 @@ from popsync.model import (
     UnretrievedMessage,
 )
 from popsync.poll.batch import deliver_batch
+from popsync.poll.content_keys import is_nameless, name_by_content, without_key
 from popsync.poll.disposition import pause_after_deferral
 from popsync.poll.events import Retrieved, Warned
 from popsync.poll.ports import Maildrop
@@ -31,7 +32,8 @@ async def carry(maildrop: Maildrop, session: Session) -> None:
     what the maildrop, the destinations and the ledger raise.
     """
     carrier = _Carrier(session)
-    bursts = maildrop.retrieve(session.plan.retrieve, stopping=session.ports.stopping)
+    wanted = [without_key(listed) for listed in session.plan.retrieve]
+    bursts = maildrop.retrieve(wanted, stopping=session.ports.stopping)
     try:
         try:
             async with aclosing(bursts):
@@ -57,7 +59,7 @@ class _Carrier:
 
     async def take(self, burst: Sequence[Retrieval]) -> None:
         """Add what was retrieved to the batch; waits when two batches are full."""
-        arrived = [r for r in burst if isinstance(r, RetrievedMessage)]
+        arrived = [name_by_content(r) for r in burst if isinstance(r, RetrievedMessage)]
         self._batch += arrived
         self._octets += sum(message.content.octets for message in arrived)
         refused = [r for r in burst if isinstance(r, RefusedMessage)]
@@ -113,6 +115,8 @@ async def _note_refused(refused: Sequence[RefusedMessage], session: Session) -> 
     for listed, error in ((r.listed, r.error) for r in refused):
         session.refused.append(listed)
         ports.observe(Warned(account.name, str(error)))
+        if is_nameless(listed):
+            continue  # which message it is nobody knows
         notes.append(
             UnretrievedMessage(
                 listed.unique_id,

@@ -9,8 +9,10 @@ from popsync.model import (
     DeliveryState,
     DeliveryStatus,
     MessageKey,
+    MessageState,
     RetrievedMessage,
 )
+from popsync.poll.content_keys import content_key, is_content_key
 from popsync.poll.disposition import NEVER_TRIED
 from popsync.poll.header import NO_HEADER, Header, explain_loop, read_header
 from popsync.poll.policy import Route
@@ -84,11 +86,14 @@ def _may_be_renamed(key: MessageKey, header: Header, session: Session) -> bool:
     """Tell whether an unknown message may be a known one: now, or when it could not be had.
 
     While not all messages are being matched, that takes a Message-ID: without one, two messages
-    may well have the same octets (P1).
+    may well have the same octets (P1). Where content stands for a unique-id they are one.
     """
-    if session.plan.renumbered:
+    known = session.memory.messages
+    if session.plan.renumbered or is_content_key(key.unique_id):
         return True
-    generations = session.memory.messages.get(key.unique_id, ())
+    if any(k.state is not MessageState.GONE for k in known.get(content_key(key.digest), ())):
+        return True
+    generations = known.get(key.unique_id, ())
     may_be = key.digest in session.vanished or any(known.digest is None for known in generations)
     return may_be and bool(header.message_id)
 

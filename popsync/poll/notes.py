@@ -1,13 +1,16 @@
 """What a listing and its plan give to tell, and to remember, before anything is retrieved."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from popsync.model import (
     AccountMemory,
     Listing,
     MessageState,
+    UniqueId,
     UnretrievedMessage,
 )
+from popsync.poll.content_keys import content_key, is_content_key, is_nameless
 from popsync.poll.events import Listed, Warned
 from popsync.poll.plan import PollPlan, Reason
 from popsync.poll.policy import Account
@@ -29,7 +32,7 @@ def _warnings(listing: Listing, plan: PollPlan) -> list[str]:
         warnings.append("STAT, LIST and UIDL disagree; nothing is concluded from what is missing")
     if listing.left_out:
         warnings.append(
-            f"{listing.left_out} messages are left on the server: it gives no unique-id for them"
+            f"{listing.left_out} messages are left on the server: UIDL does not mention them"
         )
     if plan.renumbered:
         warnings.append(
@@ -39,6 +42,9 @@ def _warnings(listing: Listing, plan: PollPlan) -> list[str]:
     if plan.stubborn:
         warnings.append(f"the server keeps {len(plan.stubborn)} messages that were deleted often")
     stays = Counter(skip.reason for skip in plan.skip)
+    unnamed = [s for s in plan.skip if is_nameless(s.listed) and s.reason is Reason.TOO_LARGE]
+    if unnamed:
+        warnings.append(f"{len(unnamed)} without a unique-id are larger than max_size and stay")
     warnings += [
         f"{stays[reason]} not deleted: {reason.value}"
         for reason in (Reason.SUSPECT, Reason.UNSERVED)
@@ -69,14 +75,43 @@ async def note_plan(account: Account, ports: Ports, memory: AccountMemory, plan:
         await ports.ledger.close_listing(account.id, gone=(), renumbering=True)
 
 
-async def close_listing(session: Session, listing: Listing) -> None:
+async def close_listing(session: Session) -> None:
     """Bury what a complete listing no longer shows, once all that it shows is dealt with."""
     memory, plan = session.memory, session.plan
-    if not listing.complete:
+    if not session.listing.complete:
         return
     renumbering = plan.renumbered and not session.is_whole
-    gone = () if renumbering else plan.gone
+    gone = () if renumbering else _without_found(session)
     if gone or plan.renumbered or not memory.polled_before:
         await session.ports.ledger.close_listing(
             session.account.id, gone=gone, renumbering=renumbering
         )
+
+
+def _without_found(session: Session) -> Sequence[UniqueId]:
+    """Give what has left the listing, and was not found in it without its unique-id.
+
+    While a message without a unique-id is still to be looked at, that cannot be told; and never
+    of what was never retrieved.
+    """
+    memory, known = session.memory, session.memory.messages
+    if not session.plan.gone:
+        return ()
+    nameless = {
+        m.number for m in session.listing.messages if memory.content_keys or not m.unique_id
+    }
+    skipped = [skip.listed for skip in session.plan.skip]
+    found = {
+        listed.number: listed.unique_id
+        for listed in (*session.settled, *session.unsettled, *skipped)
+        if listed.number in nameless and is_content_key(listed.unique_id)
+    }
+    if len(found) < len(nameless):
+        return ()
+    keys = set(found.values())
+    return [
+        unique_id
+        for unique_id in session.plan.gone
+        if unique_id not in keys
+        and all(k.digest and content_key(k.digest) not in keys for k in known[unique_id])
+    ]

@@ -1,6 +1,5 @@
 """One poll of one account, top to bottom: from the listing to QUIT."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -16,6 +15,7 @@ from popsync.errors import (
     escape,
 )
 from popsync.model import (
+    AccountMemory,
     ListedMessage,
     Listing,
     MessageState,
@@ -23,6 +23,13 @@ from popsync.model import (
     UnretrievedMessage,
 )
 from popsync.poll.carry import carry
+from popsync.poll.content_keys import (
+    changes_names,
+    check_names,
+    is_nameless,
+    next_hints,
+)
+from popsync.poll.deletions import choose_doomed
 from popsync.poll.events import Deleted, PollEnded, PollReport, Warned
 from popsync.poll.notes import announce, close_listing, note_plan
 from popsync.poll.plan import PollPlan, plan_poll
@@ -72,6 +79,9 @@ async def plan_once(account: Account, ports: Ports) -> tuple[Listing, PollPlan]:
         await maildrop.quit()
     finally:
         await maildrop.drop()
+    check_names(listing, memory, account.policy)
+    if changes_names(listing, memory):
+        memory = replace(memory, content_keys=True)
     return listing, plan_poll(listing, memory, account.policy, ports.clock())
 
 
@@ -130,6 +140,9 @@ async def _run_session(
             listing = await maildrop.list()
         except PipeliningUnfit as error:
             return await _fall_back(account, ports, error)
+        check_names(listing, memory, account.policy)
+        if changes_names(listing, memory):
+            memory = await _turn_to_content(account, ports, memory)
         plan = plan_poll(listing, memory, account.policy, ports.clock())
         if purpose is _Purpose.DELETIONS:
             plan = replace(plan, retrieve=())
@@ -138,7 +151,8 @@ async def _run_session(
         tally.left_out = listing.left_out
         announce(account, ports, listing, plan)
         await note_plan(account, ports, memory, plan)
-        session = Session(account, ports, memory, plan, find_vanished(memory, plan.gone))
+        vanished = find_vanished(memory, plan.gone)
+        session = Session(account, ports, memory, listing, plan, vanished)
         try:
             await _carry(maildrop, session)
         except PipeliningUnfit as error:
@@ -148,13 +162,23 @@ async def _run_session(
             return await _part_broken(session, error)
         except ServerUnavailable as error:
             tally.broken_by = error
-            return _part_early(session)
+            return await _part_early(session)
         finally:
             tally.add(session)
-        await close_listing(session, listing)
+        await close_listing(session)
         return await _end_session(maildrop, session, tally)
     finally:
         await maildrop.drop()
+
+
+async def _turn_to_content(account: Account, ports: Ports, memory: AccountMemory) -> AccountMemory:
+    await ports.ledger.note_content_keys(account.id)
+    text = (
+        "the server changes its unique-ids again and again; from now on its messages are known by"
+        " their content, and each that stays there is retrieved again once a day"
+    )
+    ports.observe(Warned(account.name, text))
+    return replace(memory, content_keys=True)
 
 
 async def _carry(maildrop: Maildrop, session: Session) -> None:
@@ -173,17 +197,18 @@ async def _part_broken(session: Session, error: PopsyncError) -> _Purpose:
     """
     had = {m.number for m in (*session.settled, *session.unsettled, *session.refused)}
     broken = next((m for m in session.plan.retrieve if m.number not in had), None)
-    if broken is not None:
+    if broken is not None and not is_nameless(broken):
         note = UnretrievedMessage(
             broken.unique_id, broken.octets, MessageState.PENDING, reason=str(error)
         )
         await session.ports.ledger.note_unretrieved(session.account.id, [note])
-    return _part_early(session)
+    return await _part_early(session, broken=broken)
 
 
-def _part_early(session: Session) -> _Purpose:
+async def _part_early(session: Session, *, broken: ListedMessage | None = None) -> _Purpose:
     """Give whether there is something to delete, which then needs a session of its own."""
-    deletes = _doomed(session) and not session.ports.stopping()
+    await _note_hints(session, broken=broken)
+    deletes = choose_doomed(session) and not session.ports.stopping()
     return _Purpose.DELETIONS if deletes else _Purpose.NOTHING
 
 
@@ -195,11 +220,12 @@ async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> _
     have to wait for a session of their own.
     """
     if session.unsettled:
-        return _part_early(session)
+        return await _part_early(session)
     account, ports = session.account, session.ports
-    doomed = _doomed(session)
+    doomed = choose_doomed(session)
     agreed = await _delete(maildrop, session, doomed) if doomed else ()
     await _quit(maildrop, account, ports, doomed)
+    await _note_hints(session, deleted=agreed)
     if agreed:
         tally.deleted += len(agreed)
         ports.observe(Deleted(account.name, len(agreed)))
@@ -220,25 +246,24 @@ async def _delete(
     return agreed
 
 
-def _doomed(session: Session) -> list[ListedMessage]:
-    """Give what this session deletes: what the plan says, and what it has itself delivered.
-
-    Of rows that share a unique-id all go or none: one that stayed behind, never retrieved, would
-    pass for the one that was delivered (P1).
-    """
-    policy, plan = session.account.policy, session.plan
-    if not policy.deletes or policy.delete_after_s > 0 or plan.renumbered:
-        return list(plan.delete)
-    settled = Counter(listed.unique_id for listed in session.settled)
-    return [
-        *plan.delete,
-        *(
-            listed
-            for listed in session.settled
-            if settled[listed.unique_id] == plan.rows[listed.unique_id]
-            and listed.unique_id not in session.suspect
-        ),
-    ]
+async def _note_hints(
+    session: Session,
+    *,
+    broken: ListedMessage | None = None,
+    deleted: Sequence[ListedMessage] = (),
+) -> None:
+    """Remember what stood where without a unique-id, so that it need not be asked for again."""
+    memory = session.memory
+    hints = next_hints(
+        session.listing,
+        memory,
+        (*session.settled, *session.unsettled),
+        broken=broken,
+        deleted=deleted,
+        now=session.ports.clock(),
+    )
+    if hints or memory.hints:
+        await session.ports.ledger.note_hints(session.account.id, hints)
 
 
 async def _quit(

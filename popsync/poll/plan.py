@@ -12,9 +12,11 @@ from popsync.model import (
     KnownMessage,
     ListedMessage,
     Listing,
+    MessageNumber,
     MessageState,
     UniqueId,
 )
+from popsync.poll.content_keys import is_content_key, is_nameless, may_break, name_by_hints
 from popsync.poll.policy import Policy
 
 # A handful of messages vanishing is everyday life; the guard is for a mailbox.
@@ -94,16 +96,16 @@ def plan_poll(listing: Listing, memory: AccountMemory, policy: Policy, now: floa
 
     A message that is delivered and still listed is one to keep, or one whose DELE was lost with
     its session: it is deleted again, never retrieved again (P3). A message whose fate is not
-    certain is never deleted (P1). Sizes are LIST's claims.
+    certain is never deleted (P1). Sizes are LIST's claims. What has no unique-id is deleted only
+    in the session that retrieves it, so this plan never says so.
     """
-    rows = Counter(listed.unique_id for listed in listing.messages)
-    renumbered = memory.renumbering or _is_renumbered(listing, memory)
+    messages = name_by_hints(listing, memory, now)
+    rows = Counter(listed.unique_id for listed in messages if listed.unique_id)
+    renumbered = memory.renumbering or _is_renumbered(messages, memory)
     session = _Session(memory, policy, now, rows, renumbered=renumbered)
-    verdicts = [session.judge(listed) for listed in listing.messages]
+    verdicts = [session.judge(listed) for listed in messages]
     wanted = [v.listed for v in verdicts if type(v) is _Retrieve]
-    wanted.sort(
-        key=lambda listed: _may_be_in_the_way(memory.messages.get(listed.unique_id, ()), now)
-    )
+    wanted.sort(key=lambda listed: _lateness(listed, memory, now))
     retrieve, over_limit = _split(wanted, policy)
     deletes = [v for v in verdicts if type(v) is _Delete]
     skips = [v for v in verdicts if type(v) is Skip]
@@ -140,6 +142,8 @@ class _Session:
 
     def judge(self, listed: ListedMessage) -> _Verdict:
         known = self._memory.messages.get(listed.unique_id)
+        if is_nameless(listed):
+            return self._judge_nameless(listed, known or ())
         live = self._live(listed, known) if known else ()
         rows, copies = self._rows[listed.unique_id], sum(k.copies for k in live)
         if not live or rows > copies:
@@ -150,6 +154,13 @@ class _Session:
         if rows < copies and type(verdict) is _Delete:
             return _Retrieve(listed)
         return verdict
+
+    def _judge_nameless(self, listed: ListedMessage, known: Iterable[KnownMessage]) -> _Verdict:
+        # It has one content, so there is one generation; only RETR tells whether it is this one.
+        verdict = next((self._judge_known(listed, k) for k in _live(known)), None)
+        if verdict is None:
+            return self._judge_new(listed)
+        return _Retrieve(listed) if type(verdict) is _Delete else verdict
 
     def _live(
         self, listed: ListedMessage, known: Iterable[KnownMessage]
@@ -238,12 +249,17 @@ def _differs(known: KnownMessage, listed: ListedMessage) -> bool:
     return 0 not in {known.listed_octets, listed.octets} and known.listed_octets != listed.octets
 
 
-def _may_be_in_the_way(known: Iterable[KnownMessage], now: float) -> bool:
-    """Whether an earlier session could not retrieve it, or it has been deferred for long (P5).
+def _lateness(listed: ListedMessage, memory: AccountMemory, now: float) -> int:
+    """Order what is retrieved: what may be in the way of the others comes last (P5).
 
-    The first may end the session; a few of the second make a relay look unavailable.
+    That is what an earlier session could not retrieve, which may end this one, and what has been
+    deferred for long: a few of those make a relay look unavailable. What has no unique-id comes
+    behind what has one, since nothing but its place tells when it was tried before.
     """
-    return any(
+    if is_nameless(listed):
+        return 3 if may_break(listed, memory) else 1
+    known = memory.messages.get(listed.unique_id, ())
+    return 2 * any(
         k.state is MessageState.PENDING
         and (k.digest is None or now - k.first_seen >= LONG_DEFERRED_S)
         for k in known
@@ -265,11 +281,15 @@ def _split(
     """
     if not policy.fetch_limit:
         return tuple(wanted), []
-    within = set(islice(dict.fromkeys(m.unique_id for m in wanted), policy.fetch_limit))
+    within = set(islice(dict.fromkeys(map(_name, wanted)), policy.fetch_limit))
     return (
-        tuple(m for m in wanted if m.unique_id in within),
-        [Skip(m, Reason.OVER_LIMIT) for m in wanted if m.unique_id not in within],
+        tuple(m for m in wanted if _name(m) in within),
+        [Skip(m, Reason.OVER_LIMIT) for m in wanted if _name(m) not in within],
     )
+
+
+def _name(listed: ListedMessage) -> UniqueId | MessageNumber:
+    return listed.number if is_nameless(listed) else listed.unique_id
 
 
 def _new_among(
@@ -278,7 +298,9 @@ def _new_among(
     return tuple(
         skip.listed
         for skip in skips
-        if skip.reason is reason and not _live(memory.messages.get(skip.listed.unique_id, ()))
+        if skip.reason is reason
+        and not is_nameless(skip.listed)
+        and not _live(memory.messages.get(skip.listed.unique_id, ()))
     )
 
 
@@ -309,11 +331,11 @@ def _expected(memory: AccountMemory) -> tuple[UniqueId, ...]:
     return expected if len(expected) >= RENUMBERING_MIN_KNOWN else ()
 
 
-def _is_renumbered(listing: Listing, memory: AccountMemory) -> bool:
+def _is_renumbered(messages: Sequence[ListedMessage], memory: AccountMemory) -> bool:
     """Whether so many known unique-ids vanished at once that the server must have renamed them."""
-    expected = _expected(memory)
-    if not expected or not listing.messages:
+    expected = [unique_id for unique_id in _expected(memory) if not is_content_key(unique_id)]
+    listed = {listed.unique_id for listed in messages if not is_nameless(listed)}
+    if len(expected) < RENUMBERING_MIN_KNOWN or not listed:
         return False
-    listed = {listed.unique_id for listed in listing.messages}
     found = sum(unique_id in listed for unique_id in expected)
     return found < RENUMBERING_MAX_FOUND * len(expected)

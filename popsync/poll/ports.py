@@ -11,11 +11,13 @@ from popsync.model import (
     DeliveryKey,
     DeliveryStatus,
     Digest,
+    Hint,
     Intent,
     Journal,
     ListedMessage,
     Listing,
     MessageKey,
+    MessageNumber,
     Outcome,
     Parcel,
     PollSummary,
@@ -165,6 +167,14 @@ class Ledger(Protocol):
 
     async def note_lock_step(self, account: AccountId) -> None:
         """Remember that this account's server cannot be trusted with pipelining."""
+        ...
+
+    async def note_content_keys(self, account: AccountId) -> None:
+        """Remember that this account's unique-ids mean nothing from one session to the next."""
+        ...
+
+    async def note_hints(self, account: AccountId, hints: Mapping[MessageNumber, Hint]) -> None:
+        """Remember these hints in the place of all earlier ones."""
         ...
 
     async def note_poll(self, account: AccountId, summary: PollSummary) -> None:

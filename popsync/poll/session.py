@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from popsync.model import AccountMemory, Digest, ListedMessage, MessageKey, UniqueId
+from popsync.model import AccountMemory, Digest, ListedMessage, Listing, MessageKey, UniqueId
 from popsync.poll.plan import PollPlan
 from popsync.poll.policy import Account
 from popsync.poll.ports import Ports
@@ -16,6 +16,7 @@ class Session:
     account: Account
     ports: Ports
     memory: AccountMemory
+    listing: Listing
     plan: PollPlan
     vanished: frozenset[Digest] = frozenset()
     """Of known messages that nobody told the server to delete and that are not listed."""

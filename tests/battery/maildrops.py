@@ -20,6 +20,8 @@ class Maildrops(socketserver.ThreadingTCPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Session)
         self.messages: dict[str, list[tuple[bytes, bytes]]] = {}
+        self.nameless: set[str] = set()
+        """Users for whom UIDL is not known."""
 
     @property
     def port(self) -> int:
@@ -66,6 +68,8 @@ class _Session(socketserver.StreamRequestHandler):
             self._say(b"+OK")
         elif verb == b"STAT":
             self._say(b"+OK %d %d" % (len(self._drop), sum(len(m) for _, m in self._drop)))
+        elif verb == b"UIDL" and self._user in self.server.nameless:
+            self._say(b"-ERR unknown")
         elif verb in {b"LIST", b"UIDL"}:
             self._list(verb, rest)
         elif verb in {b"RETR", b"DELE"}:

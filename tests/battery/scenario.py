@@ -40,6 +40,7 @@ class Kind(Enum):
 
     KEEP_MAILDIR = "keep, into a Maildir"
     DELETE_MAILDIR = "delete, into a Maildir"
+    DELETE_MAILDIR_NAMELESS = "delete, into a Maildir, without UIDL"
     DELETE_SMTP = "delete, through SMTP"
     DELETE_LMTP = "delete, through LMTP to two recipients"
     DELETE_BOTH = "delete, into a Maildir and through SMTP"
@@ -60,6 +61,8 @@ class Desk:
         root.mkdir()
         user = f"{self.kind.name}-{self._cases}"
         self._maildrops.fill(user, MESSAGES)
+        if self.kind is Kind.DELETE_MAILDIR_NAMELESS:
+            self._maildrops.nameless.add(user)
         return Case(self.kind, root, user, self._maildrops, self._receiver)
 
 
@@ -157,7 +160,7 @@ class Case:
         marks_allowed: also a Maildir may have messages twice that bear a mark.
         """
         tally = self.tally()
-        maildir_only = self._kind in {Kind.KEEP_MAILDIR, Kind.DELETE_MAILDIR}
+        maildir_only = "MAILDIR" in self._kind.name
         broken = tally.lost or tally.altered or tally.unmarked
         broken = broken or (maildir_only and not marks_allowed and tally.doubled)
         if broken or self.left() != self.expected_left() or self.strays():
@@ -206,6 +209,7 @@ class Case:
         destinations = {
             Kind.KEEP_MAILDIR: MAILDIR,
             Kind.DELETE_MAILDIR: MAILDIR,
+            Kind.DELETE_MAILDIR_NAMELESS: MAILDIR,
             Kind.DELETE_SMTP: SMTP + at + ONE,
             Kind.DELETE_LMTP: LMTP + at + TWO,
             Kind.DELETE_BOTH: MAILDIR + SMTP + at + ONE,

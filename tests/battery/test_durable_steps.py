@@ -20,9 +20,12 @@ MEANINGLESS_LINES = frozenset({"fresh.unlink(missing_ok=True)"})
 ROOMS = ("ledger", "destinations", "poll", "maildrop")
 
 
-def test_a_process_that_dies_at_a_step_ends_as_if_undisturbed() -> None:
+@pytest.mark.parametrize(
+    "kind", [Kind.DELETE_MAILDIR, Kind.DELETE_MAILDIR_NAMELESS], ids=lambda kind: kind.name
+)
+def test_a_process_that_dies_at_a_step_ends_as_if_undisturbed(kind: Kind) -> None:
     """Every ninth step of a delete into a Maildir, before and after it (P1, P4)."""
-    survival = die_once(Kind.DELETE_MAILDIR, every=9)
+    survival = die_once(kind, every=9)
 
     assert survival.cases > 4
     assert not survival.broken, str(survival)

@@ -50,10 +50,6 @@ INCOMPLETE: dict[str, Oddity] = {
     "list-is-empty": _says(b"LIST", b"+OK\r\n.\r\n"),
     "uidl-without-second": _edit(b"UIDL", _without_second),
     "uidl-is-empty": _says(b"UIDL", b"+OK\r\n.\r\n"),
-    "uidl-row-without-unique-id": _edit(b"UIDL", lambda rows: rows.replace(b"2 uid-two", b"2")),
-    "uidl-row-with-blanks-only": _edit(b"UIDL", lambda rows: rows.replace(b"uid-two", b"  \t")),
-    "uidl-row-with-nul": _edit(b"UIDL", lambda rows: rows.replace(b"uid-two", b"uid\0two")),
-    "uidl-row-too-long": _edit(b"UIDL", lambda rows: rows.replace(b"uid-two", b"u" * 1025)),
     "uidl-refusal-inside": _edit(
         b"UIDL", lambda rows: _without_second(rows)[:-3] + b"-ERR expunged\r\n.\r\n"
     ),

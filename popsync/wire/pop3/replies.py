@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from popsync.errors import RemoteProtocolError
-from popsync.model import MessageNumber, UniqueId
+from popsync.model import NAMELESS, MessageNumber, UniqueId
 
 # RFC 1939 §7 allows 70 octets of 0x21 to 0x7E. Servers in the field send spaces, 8-bit and longer
 # ones, and refusing them would refuse the mailbox.
@@ -20,7 +20,8 @@ _STATUS = re.compile(rb"(\+OK|-ERR)(?![A-Za-z0-9])[ \t]*(.*)", re.IGNORECASE | r
 _CODE = re.compile(rb"\[([!-Z^-~]{1,64})\][ \t]*(.*)", re.DOTALL)
 _STAT = re.compile(_NUMBER + rb"[ \t]+" + _OCTETS + rb"(?:[ \t].*)?", re.DOTALL)
 _LIST_ROW = re.compile(_NUMBER + rb"[ \t]+" + _OCTETS + rb"(?:[ \t].*)?", re.DOTALL)
-_UIDL_ROW = re.compile(_NUMBER + rb"[ \t]+([^ \t\0\r\n][^\0\r\n]*)")
+_UIDL_ROW = re.compile(_NUMBER + rb"(?:[ \t]+(.*))?", re.DOTALL)
+_NO_UNIQUE_ID = re.compile(rb"[\0\r\n]")
 
 
 class Reply(NamedTuple):
@@ -119,13 +120,16 @@ def format_list_row(row: ListRow) -> bytes:
 
 
 def parse_uidl_row(row: bytes) -> UidlRow:
-    """Read one row of UIDL; the unique-id is all that follows the first blanks."""
+    """Read one row of UIDL; the unique-id is all that follows the first blanks.
+
+    It is NAMELESS where none follows, where it is too long, or holds NUL, CR or LF.
+    """
     match = _UIDL_ROW.fullmatch(row)
     if match is None:
         raise RemoteProtocolError("a row of UIDL is not 'number unique-id'", row)
-    if len(match[2]) > MAX_UNIQUE_ID_OCTETS:
-        raise RemoteProtocolError("a unique-id is too long", row)
-    return UidlRow(MessageNumber(int(match[1])), UniqueId(match[2]))
+    unique_id = UniqueId(match[2] or b"")
+    usable = len(unique_id) <= MAX_UNIQUE_ID_OCTETS and not _NO_UNIQUE_ID.search(unique_id)
+    return UidlRow(MessageNumber(int(match[1])), unique_id if usable else NAMELESS)
 
 
 def format_uidl_row(row: UidlRow) -> bytes:

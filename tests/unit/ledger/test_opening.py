@@ -114,7 +114,7 @@ async def test_an_operator_can_write_beside_the_daemon(
 @pytest.mark.parametrize(
     ("pragma", "words"),
     [
-        ("user_version = 99", r"newer popsync \(format 99, this one knows 2\)"),
+        ("user_version = 99", r"newer popsync \(format 99, this one knows 3\)"),
         ("application_id = 7", "not a ledger of popsync"),
     ],
 )
@@ -277,6 +277,7 @@ async def make_older_ledger(state_dir: Path) -> Path:
     for table, columns in ADDED_SINCE.items():
         for column in columns:
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    connection.execute("DROP TABLE hint")
     connection.execute("PRAGMA user_version = 1")
     connection.close()
     return path
@@ -290,7 +291,7 @@ def columns_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
             table: sorted(
                 connection.execute(f"PRAGMA table_info({table})"), key=lambda c: str(c[1])
             )
-            for table in ("account", "message", "delivery", "meta")
+            for table in ("account", "message", "delivery", "meta", "hint")
         }
     finally:
         connection.close()

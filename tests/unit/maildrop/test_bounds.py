@@ -11,8 +11,8 @@ from popsync.errors import (
     DeadlineExceeded,
     PeerClosed,
     ScratchUnavailable,
+    ServerRefused,
     ServerUnavailable,
-    UidlUnsupported,
 )
 from popsync.maildrop.opening import connect_maildrop
 from popsync.maildrop.session import Pop3Maildrop
@@ -253,14 +253,14 @@ async def test_cancelling_a_retrieval_is_possible_at_any_wait() -> None:
 @pytest.mark.parametrize(
     ("refusal", "kind"),
     [
-        (b"-ERR unknown command\r\n", UidlUnsupported),
+        (b"-ERR [SYS/PERM] out of order\r\n", ServerRefused),
         (b"-ERR server busy, try again later\r\n", ServerUnavailable),
     ],
 )
 async def test_a_uidl_that_is_refused_for_now_in_words_does_not_suspend(
     refusal: bytes, kind: type[Exception]
 ) -> None:
-    """Only a server without unique-ids is beyond waiting for."""
+    """Only what says so is beyond waiting for."""
     maildrop, _ = await begin(b"+OK 1 5\r\n", b"+OK\r\n1 5\r\n.\r\n", refusal)
     with pytest.raises(kind, match="UIDL was refused"):
         await maildrop.list()

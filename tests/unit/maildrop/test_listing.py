@@ -2,8 +2,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from popsync.errors import UidlUnsupported
 from popsync.maildrop.listing import ListingAnswers, combine
-from popsync.model import ListedMessage, Listing, MessageNumber, UniqueId
+from popsync.model import NAMELESS, ListedMessage, Listing, MessageNumber, UniqueId
 from popsync.wire.pop3.replies import Totals
 
 ONE = (MessageNumber(1), UniqueId(b"a"), 10)
@@ -56,9 +57,6 @@ def test_without_list_sizes_are_zero() -> None:
     ("list_rows", "uidl_rows", "messages"),
     [
         (LIST_ROWS, (b"1 a",), [ONE]),
-        (LIST_ROWS, (b"1 a", b"2"), [ONE]),
-        (LIST_ROWS, (b"1 a", b"2 \0"), [ONE]),
-        (LIST_ROWS, (b"1 a", b"2 " + b"u" * 1025), [ONE]),
         (LIST_ROWS, (b"1 a", b"-ERR gone"), [ONE]),
         (LIST_ROWS, (b"1 a", b"2 b", b"2 c"), [ONE]),
         (LIST_ROWS, (b"1 a", b"2 b", b"2 b", b"2 b"), [ONE]),
@@ -79,10 +77,37 @@ def test_rows_that_cannot_be_used_are_left_out_and_make_it_incomplete(
     assert (combined.messages, combined.complete) == (listing(*messages).messages, False)
 
 
-@pytest.mark.parametrize("uidl_row", [b"2", b"2 \0", b"2 " + b"u" * 1025, b"-ERR gone"])
-def test_a_message_without_a_usable_unique_id_is_counted(uidl_row: bytes) -> None:
+@pytest.mark.parametrize("uidl_rows", [(b"1 a",), (b"1 a", b"-ERR gone")])
+def test_a_message_that_uidl_does_not_mention_is_counted(uidl_rows: Sequence[bytes]) -> None:
     """LIST shows that it is there, so somebody should know that it stays."""
-    assert combine(ListingAnswers(Totals(2, 30), LIST_ROWS, (b"1 a", uidl_row))).left_out == 1
+    assert combine(ListingAnswers(Totals(2, 30), LIST_ROWS, uidl_rows)).left_out == 1
+
+
+@pytest.mark.parametrize("uidl_row", [b"2", b"2 \0", b"2 " + b"u" * 1025])
+def test_a_message_without_a_usable_unique_id_is_listed_nameless(uidl_row: bytes) -> None:
+    """Which messages there are is known, so the listing is complete."""
+    combined = combine(ListingAnswers(Totals(2, 30), LIST_ROWS, (b"1 a", uidl_row)))
+
+    assert combined == listing(ONE, (MessageNumber(2), NAMELESS, 20), complete=True)
+
+
+def test_without_uidl_all_are_nameless() -> None:
+    """LIST and STAT tell how many there are; it is said why."""
+    refusal = UidlUnsupported("no such command")
+    combined = combine(ListingAnswers(Totals(2, 30), LIST_ROWS, refusal))
+
+    assert [listed.unique_id for listed in combined.messages] == [NAMELESS, NAMELESS]
+    assert combined.complete
+    assert combined.without_uidl is refusal
+
+
+@pytest.mark.parametrize("totals", [Totals(2, 30), None])
+def test_without_uidl_and_list_there_is_what_stat_says(totals: Totals | None) -> None:
+    """As many messages as it counts, of no known size; nothing is concluded from that."""
+    combined = combine(ListingAnswers(totals, None, UidlUnsupported("no")))
+
+    assert [m.number for m in combined.messages] == ([1, 2] if totals else [])
+    assert not combined.complete
 
 
 def test_a_gap_in_the_numbers_makes_it_incomplete() -> None:

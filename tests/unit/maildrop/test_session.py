@@ -9,12 +9,11 @@ from popsync.errors import (
     PeerClosed,
     RemoteProtocolError,
     ServerUnavailable,
-    UidlUnsupported,
 )
 from popsync.maildrop.opening import open_maildrop
 from popsync.maildrop.session import Pop3Maildrop
 from popsync.maildrop.settings import Deadlines
-from popsync.model import ListedMessage, Listing, MessageNumber, UniqueId
+from popsync.model import NAMELESS, ListedMessage, Listing, MessageNumber, UniqueId
 from popsync.net.replay import ReplayStream
 from tests.unit.maildrop.conftest import MakeSettings
 
@@ -98,11 +97,13 @@ async def test_a_refused_list_leaves_sizes_unknown(make_settings: MakeSettings) 
 
 
 async def test_a_refused_uidl_means_no_unique_ids(make_settings: MakeSettings) -> None:
-    """Whatever CAPA said."""
+    """Whatever CAPA said; the server's words are kept for whoever cannot do without."""
     capa = b"+OK\r\nUIDL\r\nPIPELINING\r\n.\r\n"
     maildrop, _ = await open_replay(make_settings, [STAT + LIST + b"-ERR what\r\n"], capa=capa)
-    with pytest.raises(UidlUnsupported, match="what"):
-        await maildrop.list()
+    listing = await maildrop.list()
+
+    assert {listed.unique_id for listed in listing.messages} == {NAMELESS}
+    assert "UIDL was refused: what" in str(listing.without_uidl)
 
 
 async def test_a_uidl_refused_for_now_is_temporary(make_settings: MakeSettings) -> None:

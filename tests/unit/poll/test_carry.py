@@ -27,8 +27,9 @@ async def begin(desk: Desk) -> tuple[RemoteSession, Session]:
     """Open a session that wants all of the server's mail."""
     maildrop = await desk.server.open(lock_step=False)
     memory = await desk.ledger.memory(ACCOUNT_ID)
-    plan = plan_poll(await maildrop.list(), memory, desk.policy, desk.now)
-    return maildrop, Session(desk.account, desk.ports, memory, plan)
+    listing = await maildrop.list()
+    plan = plan_poll(listing, memory, desk.policy, desk.now)
+    return maildrop, Session(desk.account, desk.ports, memory, listing, plan)
 
 
 def all_closed(desk: Desk) -> bool:

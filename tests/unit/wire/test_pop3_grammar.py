@@ -1,6 +1,7 @@
 import pytest
 
 from popsync.errors import LocalProtocolError, RemoteProtocolError
+from popsync.model import NAMELESS
 from popsync.wire.pop3.capabilities import Capabilities, format_capabilities, parse_capabilities
 from popsync.wire.pop3.commands import (
     Command,
@@ -117,21 +118,23 @@ def test_a_unique_id_is_all_octets_after_the_first_blanks(
 @pytest.mark.parametrize(
     "row",
     [
-        b"",
         b"1",
         b"1 ",
         b"1 \t ",
-        b"1a b",
-        b"x a",
         b"1 a\0b",
         b"1 a\rb",
         b"1 a\nb",
-        b"-ERR gone",
         b"1 " + b"u" * (MAX_UNIQUE_ID_OCTETS + 1),
     ],
 )
-def test_a_row_without_a_usable_unique_id_is_refused(row: bytes) -> None:
-    """Blank ones, and those that hold a line end or NUL, name nothing."""
+def test_a_unique_id_that_cannot_be_used_is_none(row: bytes) -> None:
+    """Blank ones, long ones, and those that hold a line end or NUL, name nothing."""
+    assert parse_uidl_row(row) == (1, NAMELESS)
+
+
+@pytest.mark.parametrize("row", [b"", b"1a b", b"x a", b"-ERR gone"])
+def test_a_row_without_a_number_is_refused(row: bytes) -> None:
+    """Nobody knows which message it is about."""
     with pytest.raises(RemoteProtocolError):
         parse_uidl_row(row)
 
