@@ -1,6 +1,7 @@
 """``python -m tests.battery ITEM``: one item of the battery, at length; exit 1 when it fails."""
 
 import argparse
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ from tests.battery.growth import MAX_GROWTH, measure_growth
 from tests.battery.kill_loop import REPOSITORY, KillLoop, Mode
 from tests.battery.ledgers import put_back_older, spoil
 from tests.battery.model.explore import REMOVED, SETTINGS, Exploration, explore
+from tests.battery.peers.kill_table import KILLS_HEADING, kill_each
+from tests.battery.peers.odd_table import survive_each
 from tests.battery.power_cuts import cut
 from tests.battery.refusals import corrupt, refuse
 from tests.battery.removed_rules import remove_each
@@ -101,6 +104,21 @@ def run_fuzz(options: argparse.Namespace) -> bool:
     return not result.broken and all(growth.factor <= MAX_GROWTH for growth in growths)
 
 
+def run_peers(options: argparse.Namespace) -> bool:
+    """Kill every fetcher that is installed, and show it odd servers; print both tables."""
+    if options.kills:
+        print(KILLS_HEADING)  # noqa: T201 - a command for the terminal
+        for row in kill_each(options.kills, seed=options.seed):
+            print(row, flush=True)  # noqa: T201 - a command for the terminal
+    asyncio.run(_show_odd_servers())
+    return True
+
+
+async def _show_odd_servers() -> None:
+    async for row in survive_each():
+        print(row, flush=True)  # noqa: T201 - a command for the terminal
+
+
 def run_removed_rules(_: argparse.Namespace) -> bool:
     """Take each rule away in a copy; its tests must fail."""
     noticed = []
@@ -147,6 +165,10 @@ def main() -> int:
     fuzzing.add_argument("--inputs", type=int, default=1_000_000)
     fuzzing.add_argument("--seed", type=int, default=1)
     fuzzing.set_defaults(run=run_fuzz)
+    peers = items.add_parser("peers", help="kills and odd servers, for other fetchers too")
+    peers.add_argument("--kills", type=int, default=100, help="of each, in each mode")
+    peers.add_argument("--seed", type=int, default=1)
+    peers.set_defaults(run=run_peers)
     removing = items.add_parser("removed-rules", help="take each rule away, in a copy")
     removing.set_defaults(run=run_removed_rules)
     for item in (crash, refusals):
