@@ -1,5 +1,6 @@
 """The one place that knows every concrete class."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -116,10 +117,10 @@ class Assembly:
     async def build_agent(self, config: Config) -> Agent:
         """Give all accounts of ``config``, ready. Raises LedgerUnavailable, the first time."""
         destinations = {name: self._destination(name, config) for name in config.destinations}
-        if self._sweeps:
-            await _sweep(destinations, self._world.ledger)
-            self._sweeps = False
         gates = await self.gates.put_before(destinations)
+        if self._sweeps:
+            self._sweeps = False
+            await _sweep(destinations, gates, self._world.ledger)
         accounts = {
             name: _agent_account(name, config, gates, self._world) for name in config.accounts
         }
@@ -161,12 +162,16 @@ async def _close(destinations: Iterable["Destination"]) -> None:
             await destination.close()
 
 
-async def _sweep(destinations: Mapping[str, "Destination"], ledger: SqliteLedger) -> None:
-    """Remove the files that a crash left half written; what is staged stays for recovery."""
+async def _sweep(
+    destinations: Mapping[str, "Destination"], gates: Mapping[str, Gate], ledger: SqliteLedger
+) -> None:
+    """Remove the files that a crash left half written; what is staged stays for recovery.
+
+    Nothing is delivered where that is still going on: it would be taken for what a crash left.
+    """
     staged = await ledger.staged_names()
-    for destination in destinations.values():
-        if isinstance(destination, MaildirDestination):
-            await destination.sweep(staged)
+    maildirs = {n: d for n, d in destinations.items() if isinstance(d, MaildirDestination)}
+    await asyncio.gather(*(gates[n].prepare(d.sweep(staged)) for n, d in maildirs.items()))
 
 
 def _agent_account(

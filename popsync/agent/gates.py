@@ -7,18 +7,23 @@ every account hears what the gate has heard, before it retrieves anything.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from popsync.agent.overview import DestinationOverview
+from popsync.agent.patience import NothingMoves, Patience
 from popsync.agent.standing import JITTER, MAX_BACK_OFF_S
 from popsync.errors import DestinationUnavailable, PopsyncError
 from popsync.model import Intent, Journal, Outcome, Parcel
 from popsync.poll.ports import Destination
 
+T = TypeVar("T")
+
 FIRST_PAUSE_S = 30.0
+PREPARING_S = 10.0
+"""So long a start waits for a destination: the others have done nothing to deserve it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,14 @@ class DestinationBack:
 GateEvent = DestinationDown | DestinationBack
 
 
+class Bounded(Destination, Protocol):
+    """A destination that says how long it may be waited for."""
+
+    def patience_s(self, parcels: Sequence[Parcel], /) -> float:
+        """Give after how long without any progress it hangs; longer than its own deadlines."""
+        ...
+
+
 class Timer(Protocol):
     """A call that is to come, and need not."""
 
@@ -60,11 +73,14 @@ class _Closed:
 
 
 class Gate:
-    """A ``poll.ports.Destination`` in front of another one."""
+    """A ``poll.ports.Destination`` in front of another one.
+
+    One that hangs is not waited for: it takes no mail until what hangs is over (P5).
+    """
 
     def __init__(
         self,
-        inner: Destination,
+        inner: Bounded,
         tell: Callable[[GateEvent], None],
         *,
         clock: Callable[[], float] = time.time,
@@ -81,6 +97,7 @@ class Gate:
         self._timer: Timer | None = None
         self._retrying: asyncio.Task[None] | None = None
         self._retired = False
+        self._patience = Patience(on_over=self._retry_after_hanging)
 
     @property
     def name(self) -> str:
@@ -95,6 +112,11 @@ class Gate:
         retry_at = self._clock() + closed.retry_at - self._loop.time()
         return DestinationOverview(self.name, closed.since, retry_at, str(closed.error))
 
+    async def prepare(self, work: Coroutine[Any, Any, object]) -> None:
+        """Have ``work`` done there before anything else; the gate is closed if that is in vain."""
+        with suppress(DestinationUnavailable), self._listening():
+            await self._bounded(work, PREPARING_S)
+
     async def ready(self) -> None:
         """Find out whether the destination takes mail, unless that is known already.
 
@@ -102,19 +124,22 @@ class Gate:
         """
         self._pass()
         with self._listening():
-            await self.inner.ready()
+            await self._bounded(self.inner.ready(), self.inner.patience_s(()))
 
     async def deliver(self, parcels: Sequence[Parcel], journal: Journal) -> None:
         """Deliver each parcel; raises what the destination raises."""
+        moving = _MovingJournal(journal, self._patience.move)
         with self._listening(in_delivery=True):
-            await self.inner.deliver(parcels, journal)
+            deliver = self.inner.deliver(parcels, moving)
+            await self._bounded(deliver, self.inner.patience_s(parcels))
         self._failures = 0
 
     async def recover(self, intents: Sequence[Intent]) -> Sequence[Outcome]:
         """Say what became of steps that a crash left open; raises what the destination raises."""
         self._pass()
         with self._listening():
-            return await self.inner.recover(intents)
+            recover = self.inner.recover(intents)
+            return await self._bounded(recover, self.inner.patience_s(()))
 
     async def retry(self) -> None:
         """Try a destination that takes no mail now, instead of later."""
@@ -122,7 +147,7 @@ class Gate:
         if closed is None:
             return
         try:
-            await self.inner.ready()
+            await self._bounded(self.inner.ready(), self.inner.patience_s(()))
         except DestinationUnavailable as error:
             self._close(error, in_delivery=closed.in_delivery)
         except PopsyncError:
@@ -137,6 +162,25 @@ class Gate:
         if self._retrying is not None:
             self._retrying.cancel()
             await asyncio.wait([self._retrying])
+
+    async def _bounded(self, work: Coroutine[Any, Any, T], patience_s: float) -> T:
+        if self._patience.left:
+            work.close()
+            raise self._hanging()
+        try:
+            return await self._patience.wait_for(work, patience_s)
+        except NothingMoves:
+            raise self._hanging() from None
+
+    def _hanging(self) -> DestinationUnavailable:
+        return DestinationUnavailable(
+            f"destination {self.name!r} hangs: it neither takes mail nor refuses it; is its disk,"
+            " or server, all right?"
+        )
+
+    def _retry_after_hanging(self) -> None:
+        if self._closed is not None and not self._retired:
+            self._retry_soon()
 
     def _pass(self) -> None:
         if self._closed is not None:
@@ -179,6 +223,19 @@ class Gate:
         self._retrying = asyncio.create_task(self.retry(), name=f"retry {self.name}")
 
 
+class _MovingJournal:
+    """A journal that tells of each record: the destination gets on."""
+
+    def __init__(self, journal: Journal, move: Callable[[], None]) -> None:
+        self._journal = journal
+        self._move = move
+
+    async def record(self, settled: Sequence[Outcome], intents: Sequence[Intent]) -> None:
+        """Make them durable."""
+        self._move()
+        await self._journal.record(settled, intents)
+
+
 def _pause_s(error: DestinationUnavailable, failures: int) -> float:
     if not error.temporary:
         return MAX_BACK_OFF_S  # somebody must mend it, and a login may be at stake
@@ -207,7 +264,7 @@ class Gates:
             async with asyncio.timeout(patience_s):
                 await asyncio.gather(*(gate.retry() for gate in self._gates.values()))
 
-    async def put_before(self, destinations: Mapping[str, Destination]) -> Mapping[str, Gate]:
+    async def put_before(self, destinations: Mapping[str, Bounded]) -> Mapping[str, Gate]:
         """Give each destination its gate; one that is the same as before keeps its own."""
         before, self._gates = self._gates, {n: self._gate(d) for n, d in destinations.items()}
         for name, gate in before.items():
@@ -219,7 +276,7 @@ class Gates:
         """Try nothing any more."""
         await self.put_before({})
 
-    def _gate(self, destination: Destination) -> Gate:
+    def _gate(self, destination: Bounded) -> Gate:
         before = self._gates.get(destination.name)
         if before is not None and before.inner is destination:
             return before

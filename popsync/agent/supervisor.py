@@ -91,12 +91,12 @@ class Supervisor:
         made going on impossible, what building the first agent raises, and LedgerError.
         """
         try:
+            gates.listen(self._hear)
             pollster = await build(config)
             self._pollsters.add(pollster)
             self._roster.memory = Memory(memory)
             await self._roster.memory.read()
             self._build, self._config, self._gates = build, config, gates
-            gates.listen(self._hear)
             self._roster.take_all(config, pollster)
             self._begun.set()
             self._observe(Started(len(self._roster)))

@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from popsync import __version__
+from popsync.cli.ending import exit_process
 from popsync.cli.exit_codes import ExitCode, exit_code_for
 from popsync.cli.lazy_group import LazyCommand, LazyGroup
 from popsync.cli.options import global_options
@@ -55,7 +56,7 @@ click.version_option(__version__, prog_name="popsync", message="%(prog)s %(versi
 def main() -> NoReturn:
     """Run the command that ``sys.argv`` names; exits with an ExitCode."""
     secure_standard_streams()
-    sys.exit(run(sys.argv[1:]))
+    exit_process(run(sys.argv[1:]))
 
 
 def run(args: Sequence[str]) -> int:

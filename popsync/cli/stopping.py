@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from popsync.cli.ending import LastResort
 from popsync.cli.exit_codes import ExitCode
 
 GRACE_S = 25.0
@@ -26,6 +27,11 @@ class CutShort(Exception):
         self.insisted = insisted
         super().__init__("stopped in the middle; nothing is lost")
 
+    @property
+    def exit_code(self) -> int:
+        """What the process ends with."""
+        return 128 + self.insisted if self.insisted else ExitCode.OK
+
 
 def run_stoppable(work: Callable[["Stopping"], Awaitable[_Result]]) -> _Result:
     """Run ``work`` in an event loop of its own, watching for signals.
@@ -33,17 +39,28 @@ def run_stoppable(work: Callable[["Stopping"], Awaitable[_Result]]) -> _Result:
     When it is cut short the command says so and ends: with success when it was asked once, else
     as a shell shows the second signal, 128 and its number.
     """
+    last_resort = LastResort()
 
     async def watched() -> _Result:
-        async with stopping_on_signals() as stopping:
-            return await work(stopping)
+        code: int = ExitCode.IO
+        try:
+            async with stopping_on_signals() as stopping:
+                result = await work(stopping)
+            code = ExitCode.OK
+        except CutShort as cut:
+            code = cut.exit_code
+            raise
+        finally:
+            last_resort.begin(code)
+        return result
 
     try:
         return asyncio.run(watched())
     except CutShort as cut:
         click.echo(f"popsync: {cut}", err=True)
-        code = 128 + cut.insisted if cut.insisted else ExitCode.OK
-        raise click.exceptions.Exit(code) from None
+        raise click.exceptions.Exit(cut.exit_code) from None
+    finally:
+        last_resort.forget()
 
 
 class Stopping:

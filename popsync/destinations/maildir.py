@@ -34,7 +34,7 @@ from popsync.model import (
     Receipt,
     Refusal,
 )
-from popsync.storage import DurableSteps
+from popsync.storage import DurableSteps, run_in_thread
 
 T = TypeVar("T")
 
@@ -43,6 +43,11 @@ RECIPIENT = ""
 
 CLEANED_AFTER_S = 24 * 3600.0
 """maildir(5) lets cleaners take what lay in ``tmp/`` for 36 hours; we believe in them sooner."""
+
+STEP_S = 120.0
+MESSAGE_S = 1.0
+MIN_OCTETS_PER_S = 64 * 1024.0
+"""What the slowest disk gets done that is still waited for."""
 
 _ADVICE = {
     errno.ENOSPC: "free some space",
@@ -89,7 +94,7 @@ class MaildirDestination:
         Raises DestinationUnavailable; DestinationMisconfigured when somebody must mend it.
         """
         with self._explained():
-            await _finished(asyncio.to_thread(self._prepare))
+            await _finished(run_in_thread(self._prepare))
 
     async def probe(self) -> None:
         """Find out whether it takes mail, or can be made, making nothing.
@@ -97,7 +102,7 @@ class MaildirDestination:
         Raises as ``ready`` does.
         """
         with self._explained():
-            await asyncio.to_thread(self._folder.probe)
+            await run_in_thread(self._folder.probe)
 
     async def deliver(self, parcels: Sequence[Parcel], journal: Journal) -> None:
         """Deliver all, or none when the Maildir cannot be written to.
@@ -121,7 +126,7 @@ class MaildirDestination:
             return ()
         self._used = True
         with self._explained():
-            return await _finished(asyncio.to_thread(self._recover, intents))
+            return await _finished(run_in_thread(self._recover, intents))
 
     async def sweep(self, keep: Collection[str]) -> int:
         """Remove what earlier crashes left in ``tmp/``; give how many files went.
@@ -129,7 +134,13 @@ class MaildirDestination:
         ``keep``: the names that open intents speak of. To be called once, before any delivery.
         """
         with self._explained():
-            return await _finished(asyncio.to_thread(self._folder.sweep, keep))
+            return await _finished(run_in_thread(self._folder.sweep, keep))
+
+    @staticmethod
+    def patience_s(parcels: Sequence[Parcel]) -> float:
+        """Give how long the disk may keep us waiting for one step; a slow card is no dead one."""
+        octets = sum(parcel.content.octets for parcel in parcels)
+        return STEP_S + MESSAGE_S * len(parcels) + octets / MIN_OCTETS_PER_S
 
     # -- before ------------------------------------------------------------------------------
 
@@ -165,7 +176,7 @@ class MaildirDestination:
         staged: list[StagedFile] = []
         try:
             with self._explained():
-                too_large = await _finished(asyncio.to_thread(self._folder.stage, parcels, staged))
+                too_large = await _finished(run_in_thread(self._folder.stage, parcels, staged))
         except BaseException:
             self._folder.discard([file.name for file in staged])
             raise
@@ -191,7 +202,7 @@ class MaildirDestination:
     async def _publish(self, staged: Sequence[StagedFile], journal: Journal) -> None:
         names = [file.name for file in staged]
         with self._explained():
-            taken = await asyncio.to_thread(self._folder.publish, names)
+            taken = await run_in_thread(self._folder.publish, names)
         await journal.record(
             [
                 self._refuse_taken(file.parcel.message, file.name)

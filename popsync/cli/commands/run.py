@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ from popsync.net.local import serve_local
 from popsync.net.notify import find_service_manager
 from popsync.poll.events import Event
 
+POOL_THREADS = 64
+"""Servers' names that may be looked up, and files that may be read, at a time."""
+
 if TYPE_CHECKING:
     from popsync.cli.metrics import Metrics
 
@@ -48,6 +52,7 @@ def command() -> int:
 
 async def _run(config: Config, stopping: Stopping) -> None:
     began_at = time.time()
+    _widen_pool()
     log = DaemonLog()
     service = Service(find_service_manager())
     metrics = _make_metrics(config)
@@ -66,6 +71,15 @@ async def _run(config: Config, stopping: Stopping) -> None:
             _taking_commands(config, Controller(supervisor, reloading, began_at=began_at), log),
         ):
             await supervisor.run(config, assembly.build_agent, assembly.memory, assembly.gates)
+
+
+def _widen_pool() -> None:
+    """Let names and passwords that are long in coming keep no other account waiting (P5).
+
+    asyncio's own pool has a few threads for each processor; one that waits costs next to nothing.
+    """
+    pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="popsync-waits")
+    asyncio.get_running_loop().set_default_executor(pool)
 
 
 def _make_metrics(config: Config) -> "Metrics | None":

@@ -44,6 +44,11 @@ class RelayDestination:
         """As the configuration calls it."""
         return self._name
 
+    def patience_s(self, parcels: Sequence[Parcel]) -> float:
+        """Give twice what the largest of ``parcels`` may take."""
+        octets = max((parcel.content.octets for parcel in parcels), default=0)
+        return 2 * self._opening.deadlines.for_message(octets)
+
     async def ready(self) -> None:
         """Find out whether the server takes mail now; it does while it is busy with ours.
 

@@ -8,6 +8,9 @@ from popsync.net.stream import Stream
 from popsync.wire.smtp.extensions import NO_EXTENSIONS
 from popsync.wire.smtp.replies import Reply, ReplyReader
 
+MIN_OCTETS_PER_S = 1024.0
+"""A server that takes less, on the whole, is not waited for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
@@ -22,6 +25,13 @@ class Deadlines:
     """A server may be busy with the message for long; a shorter patience makes duplicates."""
     quit_s: float = 5.0
     """Ours: nothing depends on that reply any more."""
+
+    def for_message(self, octets: int) -> float:
+        """Give what one message may take, a new connection for it included."""
+        commands = 8  # EHLO, STARTTLS, EHLO, three turns of AUTH, MAIL and RCPT
+        opening_s = 2 * self.connect_s + self.greeting_s
+        words_s = commands * self.command_s + self.data_s + self.dot_s
+        return opening_s + words_s + octets / MIN_OCTETS_PER_S
 
     def scaled(self, factor: float) -> "Deadlines":
         """Give all of them multiplied by ``factor``."""

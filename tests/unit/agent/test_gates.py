@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -38,15 +39,29 @@ class Relay:
         self.says: PopsyncError | None = None
         self.at_delivery: PopsyncError | None = None
         self.asked = 0
+        self.patience = 3600.0
+        self.hangs: asyncio.Future[None] | None = None
+        """What it waits for, whatever it is told, before it is ready or takes anything."""
+
+    def patience_s(self, parcels: Any) -> float:
+        """Be patient."""
+        return self.patience
+
+    async def _hang(self) -> None:
+        while self.hangs is not None and not self.hangs.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(self.hangs)
 
     async def ready(self) -> None:
         """Be asked."""
         self.asked += 1
+        await self._hang()
         if self.says is not None:
             raise self.says
 
     async def deliver(self, parcels: Any, journal: Any) -> None:
         """Take it, or not."""
+        await self._hang()
         if self.at_delivery is not None:
             raise self.at_delivery
 
@@ -66,6 +81,7 @@ class Bench:
         self.pauses: list[float] = []
         self.gate = Gate(self.relay, self.told.append, clock=lambda: self.now, chance=lambda: 0.0)
         monkeypatch.setattr(asyncio.get_running_loop(), "call_later", self._call_later)
+        monkeypatch.setattr("popsync.agent.patience.FAREWELL_S", 0.01)
 
     def _call_later(self, delay_s: float, callback: Callable[[], None]) -> "Bench":
         self.pauses.append(delay_s)
@@ -185,6 +201,47 @@ async def test_other_trouble_closes_no_gate(bench: Bench) -> None:
     assert first == "SecretUnavailable: no such file"
     assert await bench.ask() == "DestinationUnavailable: relay is down"
     assert bench.pauses == [30, 60]
+
+
+async def test_a_destination_that_hangs_takes_no_mail_until_it_is_over(bench: Bench) -> None:
+    """Nobody waits for it, nobody begins anything else there, and it is tried when it is over."""
+    bench.relay.patience = 0.01
+    bench.relay.hangs = asyncio.get_running_loop().create_future()
+    with pytest.raises(DestinationUnavailable, match="'relay' hangs: "):
+        await bench.deliver()
+    with pytest.raises(DestinationUnavailable, match="'relay' hangs: "):
+        await bench.deliver()
+    await bench.let_retry()
+    asked = bench.relay.asked
+    bench.relay.patience = 3600.0
+    bench.relay.hangs.set_result(None)
+    await settle()
+
+    assert (asked, bench.relay.asked) == (0, 1)
+    assert [type(event) for event in bench.told] == [DestinationDown, DestinationBack]
+
+
+async def test_what_must_be_done_first_keeps_the_gate_closed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep that came late would take what is being delivered for what a crash left (P1)."""
+    monkeypatch.setattr("popsync.agent.gates.PREPARING_S", 0.01)
+    done = asyncio.get_running_loop().create_future()
+
+    async def sweep() -> None:
+        while not done.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(done)
+
+    await bench.gate.prepare(sweep())
+    closed = await bench.ask()
+    with pytest.raises(DestinationUnavailable):
+        await bench.deliver()
+    done.set_result(None)
+    await settle()
+
+    assert closed.startswith("DestinationUnavailable: destination 'relay' hangs")
+    assert await bench.ask() == "ready"
 
 
 async def test_an_overview_says_since_when_and_until(bench: Bench) -> None:
