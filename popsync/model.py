@@ -281,6 +281,15 @@ class AccountMemory:
     hints: Mapping[MessageNumber, Hint] = field(default_factory=dict)
 
 
+class AccountOutset(NamedTuple):
+    """What the ledger says of an account before a session begins."""
+
+    lock_step: bool = False
+    """Its server once mixed up pipelined replies; one command at a time from then on."""
+    owes: bool = False
+    """Some message is not settled, so deliveries may be open, or owed to another destination."""
+
+
 class DeliveryStatus(NamedTuple):
     """Where one delivery stands, with what the next attempt must know."""
 
@@ -353,3 +362,8 @@ class PollSummary:
     deferred: int = 0
     error: str = ""
     """One line for a person; empty when all went well."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing was delivered, deleted or set aside."""
+        return not any((self.delivered, self.deleted, self.held, self.deferred))

@@ -34,12 +34,14 @@ async def open_assembly(
     clock: Clock = time.time,
     steps: DurableSteps | None = None,
     looks_only: bool = False,
+    patience_s: float = 0.0,
 ) -> AsyncIterator["Assembly"]:
     """Open the ledger of ``config``; on leaving, connections and ledger are closed.
 
     stopping: once it gives True, polls finish what is in hand and begin nothing new.
     looks_only: nothing can be polled and nothing changes on disk, so it may be opened beside a
     popsync that polls, and by anybody who may read.
+    patience_s: how long what a poll that found nothing came to may wait to be written.
     Raises LedgerLocked, LedgerCorrupt, LedgerUnavailable.
     """
     steps = steps or DurableSteps()
@@ -47,7 +49,9 @@ async def open_assembly(
         if looks_only:
             ledger = await look_at_ledger(config.state_dir, clock=clock)
         else:
-            ledger = await open_ledger(config.state_dir, steps=steps, clock=clock)
+            ledger = await open_ledger(
+                config.state_dir, steps=steps, clock=clock, patience_s=patience_s
+            )
         stack.push_async_callback(ledger.close)
         world = _World(ledger, Scratch(config.state_dir), observe, stopping, clock, steps)
         assembly = Assembly(world, sweeps=not looks_only)

@@ -1,6 +1,7 @@
 """The ledger as the rooms above use it: questions on one thread, transactions on another."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from popsync.ledger.writer import NoWriter, Work, Writer
 from popsync.model import (
     AccountId,
     AccountMemory,
+    AccountOutset,
     DeliveryChange,
     DeliveryKey,
     DeliveryStatus,
@@ -74,6 +76,10 @@ class SqliteLedger:
         self.token = token
 
     # -- for a poll --------------------------------------------------------------------------
+
+    async def outset(self, account: AccountId) -> AccountOutset:
+        """Give what a session must know before it begins; takes the same time for any history."""
+        return await self._ask(lambda reader: reader.outset(account))
 
     async def memory(self, account: AccountId) -> AccountMemory:
         """Give all that is known of the account."""
@@ -150,9 +156,19 @@ class SqliteLedger:
         """Remember these hints in the place of all earlier ones."""
         await self._write(lambda connection: polling.note_hints(connection, account, hints))
 
-    async def note_poll(self, account: AccountId, summary: PollSummary) -> None:
-        """Remember what a poll came to."""
-        await self._write(lambda connection: polling.note_poll(connection, account, summary))
+    async def note_poll(
+        self, account: AccountId, summary: PollSummary, *, can_wait: bool = False
+    ) -> None:
+        """Remember what a poll came to.
+
+        can_wait: it may be written with the next transaction, and a crash before that undo it.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            polling.note_poll(connection, account, summary)
+
+        if not (can_wait and self._writer.put_off(work)):
+            await self._write(work)
 
     # -- for the daemon ----------------------------------------------------------------------
 
@@ -255,20 +271,32 @@ async def open_ledger(
     steps: DurableSteps | None = None,
     clock: Clock = time.time,
     beside_daemon: bool = False,
+    patience_s: float = 0.0,
 ) -> SqliteLedger:
     """Open the ledger in ``state_dir``, making both if need be; the caller closes it.
 
+    ``patience_s``: for how long what only a person looks at may wait to be written.
     ``beside_daemon``: when another popsync holds the lock go on without it, for an operator's
     single change; SQLite keeps the two writers apart. Raises LedgerLocked, LedgerCorrupt,
     LedgerUnavailable.
     """
     return await asyncio.to_thread(
-        _open, state_dir, steps or DurableSteps(), clock, beside_daemon=beside_daemon
+        _open,
+        state_dir,
+        steps or DurableSteps(),
+        clock,
+        beside_daemon=beside_daemon,
+        patience_s=patience_s,
     )
 
 
 def _open(
-    state_dir: Path, steps: DurableSteps, clock: Clock, *, beside_daemon: bool
+    state_dir: Path,
+    steps: DurableSteps,
+    clock: Clock,
+    *,
+    beside_daemon: bool,
+    patience_s: float,
 ) -> SqliteLedger:
     path = state_dir / LEDGER_NAME
     with translated(path), ExitStack() as undo:
@@ -285,7 +313,14 @@ def _open(
         mark_directory(path, token, steps)
         undo.pop_all()
     check = Presence(path, state_dir / LOCK_NAME, token=token, steps=steps).check
-    writer = Writer(path, first, reconnect=lambda: connect_writer(path), steps=steps, check=check)
+    writer = Writer(
+        path,
+        first,
+        reconnect=lambda: connect_writer(path),
+        steps=steps,
+        check=check,
+        patience_s=patience_s,
+    )
     return SqliteLedger(reader, writer, lock, token=token, clock=clock, check=check)
 
 

@@ -21,6 +21,7 @@ from popsync.ledger.stories import read_delivered, read_stories
 from popsync.model import (
     AccountId,
     AccountMemory,
+    AccountOutset,
     DeliveryKey,
     DeliveryState,
     DeliveryStatus,
@@ -43,6 +44,17 @@ SELECT id, polled_before, renumbering, lock_step, content_keys FROM account WHER
 
 # In the order of Hint's fields, behind the number.
 _HINTS = "SELECT number, octets, unique_id, retrieved_at FROM hint WHERE account = ?"
+
+# Anything that is staged or sent counts, whatever has become of its message since.
+_OUTSET = """
+SELECT lock_step,
+       EXISTS (SELECT 1 FROM message INDEXED BY message_open
+               WHERE account = account.id AND state IN ('pending', 'held'))
+       OR EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_intent
+                  CROSS JOIN message ON message.id = message
+                  WHERE delivery.state IN ('staged', 'dot_sent') AND account = account.id)
+FROM account WHERE key = ?
+"""
 
 # In the order of KnownMessage's fields.
 _KNOWN = """
@@ -135,6 +147,12 @@ class LedgerReader:
         """Give the ledger's own 64 random bits as 16 hex digits."""
         with self._snapshot() as connection:
             return read_token(connection)
+
+    def outset(self, account: AccountId) -> AccountOutset:
+        """Give what a session must know before it begins."""
+        with self._snapshot() as connection:
+            row = connection.execute(_OUTSET, (account,)).fetchone()
+            return AccountOutset(*map(bool, row)) if row else AccountOutset()
 
     def memory(self, account: AccountId) -> AccountMemory:
         """Give all that is known of the account."""

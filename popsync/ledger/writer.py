@@ -47,6 +47,11 @@ class NoWriter:
         del work
         raise LedgerUnavailable("the ledger was opened to be looked at only")
 
+    def put_off(self, work: Work[object]) -> bool:
+        """Take nothing: whoever submits it instead is refused."""
+        del work
+        return False
+
     def close(self) -> None:
         """There is nothing to finish."""
 
@@ -56,6 +61,7 @@ class Writer:
 
     Closes ``connection`` in the end; ``reconnect`` gives another should a rollback ever fail.
     ``check``: called before each transaction; what it raises is raised in the place of that.
+    ``patience_s``: how long what is put off may wait for a transaction to go with.
     """
 
     def __init__(
@@ -66,13 +72,18 @@ class Writer:
         reconnect: Callable[[], sqlite3.Connection],
         steps: DurableSteps,
         check: Callable[[], None] = lambda: None,
+        patience_s: float = 0.0,
     ) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = connection
         self._reconnect = reconnect
         self._steps = steps
         self._check = check
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._patience_s = patience_s
+        self._queue: SimpleQueue[Sequence[_Job] | None] = SimpleQueue()
+        self._put_off: list[_Job] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._has_failed = False
         self._closed = False
         self._thread = Thread(target=self._run, name="popsync-ledger", daemon=True)
         self._thread.start()
@@ -86,15 +97,45 @@ class Writer:
         if self._closed:
             raise LedgerUnavailable(f"the ledger {self._path} is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Job(work, future))
+        self._release(_Job(work, future))
         return await future
 
+    def put_off(self, work: Work[object]) -> bool:
+        """Have ``work`` done with the next transaction, in ``patience_s`` at the latest.
+
+        Nobody hears what comes of it, and a crash before that undoes it. False when it has to be
+        submitted instead: nothing may be put off, or what was put off before has failed.
+        """
+        if self._closed or self._has_failed or not self._patience_s:
+            self._has_failed = False
+            return False
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        future.add_done_callback(self._hear)
+        self._put_off.append(_Job(work, future))
+        if self._timer is None:
+            self._timer = loop.call_later(self._patience_s, self._release)
+        return True
+
     def close(self) -> None:
-        """Do all that was submitted, then end the thread. Idempotent; blocks."""
+        """Do all that was submitted or put off, then end the thread. Idempotent; blocks."""
         if not self._closed:
             self._closed = True
+            self._queue.put(self._put_off)
             self._queue.put(None)
         self._thread.join()
+
+    def _release(self, *jobs: _Job) -> None:
+        """Hand jobs over to the thread, behind those that were put off."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        ready, self._put_off = [*self._put_off, *jobs], []
+        if ready and not self._closed:
+            self._queue.put(ready)
+
+    def _hear(self, ended: "asyncio.Future[object]") -> None:
+        self._has_failed |= ended.exception() is not None
 
     def _run(self) -> None:
         more = True
@@ -104,13 +145,13 @@ class Writer:
         self._disconnect()
 
     def _next_group(self) -> tuple[Sequence[_Job], bool]:
-        """Wait for one job, take along what else is there; False once the last one is taken."""
+        """Wait for jobs, take along what else is there; False once the last one is taken."""
         group: list[_Job] = []
-        job = self._queue.get()
-        while job is not None:
-            group.append(job)
+        jobs = self._queue.get()
+        while jobs is not None:
+            group += jobs
             try:
-                job = self._queue.get_nowait()
+                jobs = self._queue.get_nowait()
             except Empty:
                 return group, True
         return group, False

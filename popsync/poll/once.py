@@ -16,6 +16,7 @@ from popsync.errors import (
 )
 from popsync.model import (
     AccountMemory,
+    AccountOutset,
     ListedMessage,
     Listing,
     MessageState,
@@ -51,12 +52,15 @@ async def poll_once(account: Account, ports: Ports) -> PollReport:
     tally = _Tally(began_at=ports.clock())
     error: PopsyncError | None = None
     try:
-        await settle_intents(account, ports)
+        outset = await ports.ledger.outset(account.id)
+        if outset.owes:
+            await settle_intents(account, ports)
         purpose = _Purpose.EVERYTHING
         for _ in range(MAX_SESSIONS):
-            purpose = await _run_session(account, ports, tally, purpose)
+            purpose = await _run_session(account, ports, tally, purpose, outset)
             if purpose is _Purpose.NOTHING:
                 break
+            outset = await ports.ledger.outset(account.id)
         error = tally.broken_by
     except PopsyncError as caught:
         error = tally.broken_by or caught
@@ -130,16 +134,16 @@ class _Purpose(Enum):
 
 
 async def _run_session(
-    account: Account, ports: Ports, tally: _Tally, purpose: _Purpose
+    account: Account, ports: Ports, tally: _Tally, purpose: _Purpose, outset: AccountOutset
 ) -> _Purpose:
     """Run one session; give what another one in the same poll is called for."""
-    memory = await ports.ledger.memory(account.id)
-    maildrop = await ports.open_maildrop(lock_step=memory.lock_step)
+    maildrop = await ports.open_maildrop(lock_step=outset.lock_step)
     try:
         try:
             listing = await maildrop.list()
         except PipeliningUnfit as error:
             return await _fall_back(account, ports, error)
+        memory = await ports.ledger.memory(account.id)
         check_names(listing, memory, account.policy)
         if changes_names(listing, memory):
             memory = await _turn_to_content(account, ports, memory)
@@ -289,7 +293,8 @@ async def _fall_back(account: Account, ports: Ports, error: PipeliningUnfit) -> 
 async def _close_poll(account: Account, ports: Ports, report: PollReport) -> PollReport:
     """Tell ledger and observer; a ledger that cannot even take this is the poll's error."""
     try:
-        await ports.ledger.note_poll(account.id, report.summary)
+        can_wait = report.error is None and report.summary.is_quiet
+        await ports.ledger.note_poll(account.id, report.summary, can_wait=can_wait)
     except PopsyncError as error:
         report = PollReport(account.name, report.summary, report.error or error)
     ports.observe(PollEnded(report))

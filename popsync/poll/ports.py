@@ -7,6 +7,7 @@ from typing import Protocol
 from popsync.model import (
     AccountId,
     AccountMemory,
+    AccountOutset,
     DeliveryChange,
     DeliveryKey,
     DeliveryStatus,
@@ -117,6 +118,10 @@ class Ledger(Protocol):
     All raise LedgerError.
     """
 
+    async def outset(self, account: AccountId) -> AccountOutset:
+        """Give what a session must know before it begins."""
+        ...
+
     async def memory(self, account: AccountId) -> AccountMemory:
         """Give all that is known of the account."""
         ...
@@ -177,8 +182,8 @@ class Ledger(Protocol):
         """Remember these hints in the place of all earlier ones."""
         ...
 
-    async def note_poll(self, account: AccountId, summary: PollSummary) -> None:
-        """Remember what a poll came to."""
+    async def note_poll(self, account: AccountId, summary: PollSummary, *, can_wait: bool) -> None:
+        """Remember what a poll came to; durable on return unless it can wait."""
         ...
 
 

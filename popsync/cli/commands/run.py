@@ -35,6 +35,9 @@ POOL_THREADS = 64
 if TYPE_CHECKING:
     from popsync.cli.metrics import Metrics
 
+NOTES_WAIT_S = 1.0
+"""Polls that found nothing are noted together, once in this time."""
+
 
 @click.command("run", cls=Command)
 def command() -> int:
@@ -62,7 +65,9 @@ async def _run(config: Config, stopping: Stopping) -> None:
     # From the beginning: until they are obeyed, these signals kill.
     with _obeying({signal.SIGHUP: reloading.ask, signal.SIGUSR1: supervisor.poll_all}):
         async with (
-            open_assembly(config, observe=observe, stopping=stopping) as assembly,
+            open_assembly(
+                config, observe=observe, stopping=stopping, patience_s=NOTES_WAIT_S
+            ) as assembly,
             reloading.at_work(),
             service.at_work(
                 supervisor, stopping, is_config_refused=lambda: reloading.refused is not None

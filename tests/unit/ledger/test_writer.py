@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -12,6 +13,8 @@ from popsync.errors import LedgerCorrupt, LedgerUnavailable
 from popsync.ledger.writer import Writer
 from popsync.storage import DurableSteps
 from tests.doubles.steps import Death, Died, ScriptedSteps
+
+LONG_S = 3600.0
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -42,10 +45,16 @@ def insert(value: int) -> Callable[[sqlite3.Connection], int]:
 class Bench:
     """A writer whose thread can be kept waiting, so that jobs queue up behind."""
 
-    def __init__(self, path: Path, steps: DurableSteps) -> None:
+    def __init__(self, path: Path, steps: DurableSteps, *, patience_s: float = 0.0) -> None:
         self.path = path / "db"
         self.opened: list[sqlite3.Connection] = [connect(self.path)]
-        self.writer = Writer(self.path, self.opened[0], reconnect=self._reconnect, steps=steps)
+        self.writer = Writer(
+            self.path,
+            self.opened[0],
+            reconnect=self._reconnect,
+            steps=steps,
+            patience_s=patience_s,
+        )
 
     def _reconnect(self) -> sqlite3.Connection:
         self.opened.append(connect(self.path))
@@ -66,6 +75,16 @@ class Bench:
         go_on.set()
         await waiting
         return await asyncio.gather(*jobs, return_exceptions=True)
+
+
+@contextmanager
+def patient(path: Path, steps: DurableSteps, *, patience_s: float = LONG_S) -> Iterator[Bench]:
+    """Give a writer that has time for what may be put off."""
+    made = Bench(path, steps, patience_s=patience_s)
+    try:
+        yield made
+    finally:
+        made.writer.close()
 
 
 @pytest.fixture
@@ -214,3 +233,66 @@ def test_a_closed_event_loop_does_not_end_the_writer(bench: Bench) -> None:
     gate.set()
 
     assert asyncio.run(bench.writer.submit(insert(1))) == 1
+
+
+async def test_what_is_put_off_goes_with_the_next_transaction(
+    tmp_path: Path, steps: ScriptedSteps
+) -> None:
+    """Before the work that could not wait, in its commit."""
+    with patient(tmp_path, steps) as bench:
+        taken = [bench.writer.put_off(insert(value)) for value in (1, 2)]
+        before = stored(bench.path)
+        await bench.writer.submit(insert(3))
+
+        assert (taken, before, stored(bench.path)) == ([True, True], [], [1, 2, 3])
+        assert len(steps.log) == 1
+
+
+async def test_what_is_put_off_is_done_in_the_end(tmp_path: Path, steps: ScriptedSteps) -> None:
+    """Though nothing else was to be written."""
+    with patient(tmp_path, steps) as bench:
+        bench.writer.put_off(insert(1))
+        await asyncio.to_thread(bench.writer.close)
+
+        assert stored(bench.path) == [1]
+        assert not bench.writer.put_off(insert(2))
+
+
+async def test_what_is_put_off_waits_no_longer_than_it_may(
+    tmp_path: Path, steps: ScriptedSteps
+) -> None:
+    """All of that time together is one transaction."""
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell(_: sqlite3.Connection) -> None:
+        loop.call_soon_threadsafe(done.set)
+
+    with patient(tmp_path, steps, patience_s=0.01) as bench:
+        bench.writer.put_off(insert(1))
+        bench.writer.put_off(insert(2))
+        bench.writer.put_off(tell)
+        await done.wait()
+        await asyncio.to_thread(bench.writer.close)
+
+        assert (stored(bench.path), len(steps.log)) == ([1, 2], 1)
+
+
+async def test_nothing_is_put_off_after_a_failure_until_somebody_has_heard(
+    tmp_path: Path, steps: ScriptedSteps
+) -> None:
+    """Whoever comes next has to wait for the transaction, and hears what is wrong."""
+    with patient(tmp_path, steps) as bench:
+        bench.writer.put_off(insert(1))
+        bench.writer.put_off(insert(1))
+        await bench.writer.submit(insert(2))
+        await asyncio.sleep(0)
+
+        assert not bench.writer.put_off(insert(3))
+        assert bench.writer.put_off(insert(3))
+        assert stored(bench.path) == [1, 2]
+
+
+async def test_nothing_is_put_off_where_nobody_has_patience(bench: Bench) -> None:
+    """As in a command that polls once and ends."""
+    assert not bench.writer.put_off(insert(1))

@@ -1108,7 +1108,7 @@ async def test_a_ledger_that_fails_only_at_the_end_is_told(
     """All went well but the summary."""
     failure = LedgerUnavailable("disk full")
 
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise failure
 
     monkeypatch.setattr(desk.ledger, "note_poll", fail)
@@ -1208,3 +1208,26 @@ async def test_a_delivery_whose_destination_is_gone_is_held(
         k.destination: s.state for k, s in (await both.ledger.deliveries([key]))[key].items()
     }
     assert states == {"inbox": DeliveryState.DELIVERED, "relay": DeliveryState.HELD}
+
+
+async def test_a_poll_with_nothing_new_asks_for_nothing_that_is_open(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And waits for no transaction: what it came to is a person's business only."""
+    desk.server.add(A)
+    await desk.poll_well()
+    put_off: list[object] = []
+
+    def take(work: object) -> bool:
+        put_off.append(work)
+        return True
+
+    monkeypatch.setattr(desk.ledger, "open_intents", None)
+    monkeypatch.setattr(desk.ledger, "reroute", None)
+    monkeypatch.setattr(desk.ledger._writer, "put_off", take)
+    monkeypatch.setattr(desk.ledger._writer, "submit", None)
+
+    report = await desk.poll_well()
+
+    assert report.summary.listed == 1
+    assert len(put_off) == 1
