@@ -28,6 +28,10 @@ class StandingMemory(Protocol):
         """Names the ledger; nobody else has the same."""
         ...
 
+    async def catch_up(self) -> None:
+        """Write what was put off: what quiet polls came to."""
+        ...
+
     async def check(self) -> None:
         """Make sure that it is still where the next start looks for it."""
         ...
@@ -114,6 +118,11 @@ class Memory:
             with suppress(LedgerError):
                 await self._stored.note_standing(account, text)
                 self._noted[account] = text
+
+    async def catch_up(self) -> None:
+        """Have whoever looks now see what has been polled."""
+        with suppress(LedgerError):
+            await self._stored.catch_up()
 
     async def set_paused(self, account: AccountId, *, paused: bool) -> None:
         """Remember the operator's wish. Raises LedgerError, and then nothing has changed."""

@@ -174,6 +174,7 @@ class Supervisor:
         polls = {watched.name: self._ask(watched) for watched in chosen}
         if polls:
             await asyncio.wait(polls.values())  # whoever does not wait any more cuts no poll
+            await self._roster.memory.catch_up()
         return {name: result_of(poll) for name, poll in polls.items()}
 
     async def pause(self, names: Sequence[str] = ()) -> None:

@@ -186,6 +186,10 @@ class SqliteLedger:
             lambda connection: polling.set_paused(connection, account, paused=paused)
         )
 
+    async def catch_up(self) -> None:
+        """Write what was put off."""
+        await self._write(lambda _connection: None)
+
     async def check(self) -> None:
         """Make sure that nobody has removed or replaced the file. Raises LedgerCorrupt."""
         await asyncio.get_running_loop().run_in_executor(self._questions, self._check)

@@ -55,6 +55,14 @@ class NotedStandings:
         """What every write raises."""
         self.lost: PopsyncError | None = None
         """What every look at it raises."""
+        self.caught_up = 0
+        """How often what was put off had to be written."""
+
+    async def catch_up(self) -> None:
+        """Remember that it was asked for."""
+        self.caught_up += 1
+        if self.refuses is not None:
+            raise self.refuses
 
     async def check(self) -> None:
         """Raise what a test wants it to."""

@@ -10,7 +10,12 @@ from popsync.agent.overview import AccountState, state_of
 from popsync.agent.roster import MAX_LATE_S
 from popsync.agent.standing import Standing
 from popsync.config.model import Config
-from popsync.errors import ConnectFailed, LedgerUnavailable, UidlUnsupported, UnknownAccount
+from popsync.errors import (
+    ConnectFailed,
+    LedgerUnavailable,
+    UidlUnsupported,
+    UnknownAccount,
+)
 from popsync.ledger import StoredStanding
 from popsync.model import AccountId
 from tests.doubles.supervision import NotedStandings, Watch, settle, watching
@@ -96,6 +101,20 @@ async def test_reports_of_polls_that_were_asked_for_come_back(both: Config) -> N
             "None",
             "nobody answers",
         ]
+
+
+async def test_what_was_asked_for_can_be_seen_in_the_ledger_at_once(jane: Config) -> None:
+    """Nothing of it is still put off; a ledger that refuses takes no report away."""
+    memory = NotedStandings()
+    async with watching(jane, memory=memory) as watch:
+        memory.refuses = LedgerUnavailable("disk full")
+        asked = asyncio.create_task(watch.supervisor.poll_now())
+        (await watch.next_poll()).end()
+        reports = await asked
+        memory.refuses = None
+
+        assert memory.caught_up == 1
+        assert list(reports) == ["jane"]
 
 
 async def test_an_account_that_is_being_polled_is_polled_once_more(jane: Config) -> None:
