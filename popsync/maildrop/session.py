@@ -50,6 +50,11 @@ class Pop3Maildrop:
         self._totals: Totals | None = None
 
     @property
+    def pipelines(self) -> bool:
+        """Whether several commands may be on their way at once."""
+        return self._pipelined
+
+    @property
     def deletion_refusal(self) -> str:
         """What the server said of the last DELE that it refused, fit to be shown; or empty."""
         return self._deletion_refusal

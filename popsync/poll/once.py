@@ -39,6 +39,7 @@ from popsync.poll.ports import Maildrop, Ports
 from popsync.poll.recovery import settle_intents
 from popsync.poll.renumbering import find_vanished
 from popsync.poll.session import Session
+from popsync.poll.shifted import doubt_shifted, doubted_digests
 
 MAX_SESSIONS = 3
 """A poll that is not done after so many sessions goes on at the next one."""
@@ -155,14 +156,17 @@ async def _run_session(
         tally.left_out = listing.left_out
         announce(account, ports, listing, plan)
         await note_plan(account, ports, memory, plan)
-        vanished = find_vanished(memory, plan.gone)
+        vanished = find_vanished(memory, plan.gone) | doubted_digests(memory)
         session = Session(account, ports, memory, listing, plan, vanished)
         try:
             await _carry(maildrop, session)
         except PipeliningUnfit as error:
+            await doubt_shifted(session)
             return await _fall_back(account, ports, error)
         except (RemoteProtocolError, StreamError) as error:
             tally.broken_by = error
+            if maildrop.pipelines:
+                await doubt_shifted(session)
             return await _part_broken(session, error)
         except ServerUnavailable as error:
             tally.broken_by = error

@@ -56,6 +56,11 @@ class Maildrop(Protocol):
         ...
 
     @property
+    def pipelines(self) -> bool:
+        """Whether several commands may be on their way, so that replies could be shifted."""
+        ...
+
+    @property
     def deletion_refusal(self) -> str:
         """The server's words to the last DELE that it refused, escaped; empty if it agreed."""
         ...

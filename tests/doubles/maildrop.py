@@ -257,6 +257,11 @@ class RemoteSession:
         return RetrievedMessage(listed, content, suspect)
 
     @property
+    def pipelines(self) -> bool:
+        """Whether several commands may be on their way at once."""
+        return not self._lock_step
+
+    @property
     def deletion_refusal(self) -> str:
         """What the server says to a DELE that it refuses."""
         return "no" if self._server.faults.not_deleted else ""

@@ -31,6 +31,8 @@ class Turn(NamedTuple):
     session: int
     """Counted from 1."""
     server: "OddServer"
+    answer_to: "Callable[[bytes], bytes]" = bytes
+    """Gives what a good server would answer to another command."""
 
     @property
     def verb(self) -> bytes:
@@ -80,7 +82,7 @@ class _Session:
     async def answer(self, talk: Talk, line: bytes) -> bool:
         """Answer one command; give whether there may be another."""
         usual = self._usual(line)
-        odd = self._server.oddity(Turn(line, usual, self._number, self._server))
+        odd = self._server.oddity(Turn(line, usual, self._number, self._server, self._usual))
         given = usual if odd is None else odd
         answer = given if isinstance(given, Answer) else Answer(given)
         if line.upper() == b"DELE" or line.upper().startswith(b"DELE "):

@@ -17,8 +17,8 @@ class Row(NamedTuple):
 
 
 def within(file: str, *tests: str) -> tuple[str, ...]:
-    """Name tests of one file, which is given without ``tests/`` and ``.py``."""
-    return tuple(f"{file}.py::{test}" for test in tests)
+    """Name tests of one file, all without any; it is given without ``tests/`` and ``.py``."""
+    return tuple(f"{file}.py::{test}" for test in tests or ("*",))
 
 
 def cases(test: str, *names: str) -> tuple[str, ...]:

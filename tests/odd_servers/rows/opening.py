@@ -112,7 +112,7 @@ ROWS = (
     ),
     Row(
         "PIPELINING is offered by a server that loses, merges or swaps replies.",
-        lacks="a lying server with pipelining",
+        within("odd_servers/test_pipelining"),
     ),
     Row(
         "The maildrop is locked by another session: try later, the password was not wrong.",

@@ -495,17 +495,18 @@ async def test_what_arrived_before_the_line_broke_is_delivered(
 ) -> None:
     """It is deleted in a session of its own; the next poll goes on where this one ended."""
     desk.policy = DELETE
-    desk.server.add(A, B, C)
+    a, b, c = A, B + b"longer", C + b"even longer"
+    desk.server.add(a, b, c)
     desk.server.faults.break_after = 3  # LIST, two messages
 
     report = await desk.poll()
     assert isinstance(report.error, PeerClosed)
     assert report.summary.delivered == 2
-    assert inbox.contents == [A, B]
-    assert desk.server.left == [C]
+    assert inbox.contents == [a, b]
+    assert desk.server.left == [c]
 
     await desk.poll_well()
-    assert inbox.contents == [A, B, C]
+    assert inbox.contents == [a, b, c]
     assert desk.server.left == []
     assert desk.server.count("RETR") == 3 + 1
 
@@ -855,19 +856,40 @@ async def test_a_message_that_breaks_its_session_holds_up_no_other(
 ) -> None:
     """The next session retrieves it last, so the others arrive though it breaks again (P5)."""
     desk.policy = DELETE
-    desk.server.add(A, B, C)
+    a, b, c = A, B + b"longer", C + b"even longer"
+    desk.server.add(a, b, c)
     desk.server.faults.breaks_session = {b"u1"}
 
     assert (await desk.poll()).error is not None
     assert inbox.contents == []
     assert (await desk.poll()).error is not None
-    assert inbox.contents == [B, C]
-    assert desk.server.left == [A]
+    assert inbox.contents == [b, c]
+    assert desk.server.left == [a]
 
     desk.server.faults.breaks_session = set()
     await desk.poll_well()
-    assert inbox.contents == [B, C, A]
+    assert inbox.contents == [b, c, a]
     assert desk.server.left == []
+
+
+@pytest.mark.parametrize("lock_step", [False, True])
+async def test_messages_of_one_size_are_looked_at_again_after_a_break(
+    desk: Desk, inbox: TwoPhaseDestination, *, lock_step: bool
+) -> None:
+    """A lost reply may have shifted them (P1), unless only one was on its way at a time."""
+    desk.policy = DELETE
+    desk.server.add(A, B, C)
+    if lock_step:
+        await desk.ledger.note_lock_step(ACCOUNT_ID)
+    desk.server.faults.break_after = 3  # LIST, two messages
+
+    await desk.poll()
+    assert desk.server.left == ([C] if lock_step else [A, B, C])
+
+    await desk.poll_well()
+    assert inbox.contents == [A, B, C]
+    assert desk.server.left == []
+    assert desk.server.count("RETR") == (3 + 1 if lock_step else 3 + 3)
 
 
 # -- repeated unique-ids -----------------------------------------------------------------------
