@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from popsync.config.model import Config
 from popsync.destinations.maildir import MaildirDestination
 from popsync.ledger import SqliteLedger, look_at_ledger, open_ledger
 from popsync.maildrop.opening import connect_maildrop
+from popsync.poll.allowance import Allowance
 from popsync.poll.events import Observer
 from popsync.poll.ports import Clock, Ports
 from popsync.storage import DurableSteps, Scratch
@@ -94,6 +95,7 @@ class _World:
     stopping: Callable[[], bool]
     clock: Clock
     steps: DurableSteps
+    allowance: Allowance = field(default_factory=Allowance)
 
 
 class Assembly:
@@ -190,6 +192,7 @@ def _agent_account(
         clock=world.clock,
         observe=world.observe,
         stopping=world.stopping,
+        allowance=world.allowance,
     )
     polled = account_for(name, account, config, world.ledger.token)
     return AgentAccount(polled, ports, account.host)

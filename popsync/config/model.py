@@ -112,7 +112,7 @@ class LimitsConfig(Table):
         default=200, description="Most POP3 connections at a time.", examples=[200]
     )
     connections_per_host: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=16,
+        default=50,
         description="Most POP3 connections to one host at a time; fewer when it refuses more.",
         examples=[4],
     )

@@ -12,6 +12,7 @@ from popsync.model import (
     RetrievedMessage,
     UnretrievedMessage,
 )
+from popsync.poll.allowance import MAX_COUNTED_OCTETS
 from popsync.poll.batch import deliver_batch
 from popsync.poll.content_keys import is_nameless, name_by_content, without_key
 from popsync.poll.disposition import pause_after_deferral
@@ -20,7 +21,7 @@ from popsync.poll.ports import Maildrop
 from popsync.poll.session import Session
 
 # A batch costs a destination a few syncs and the ledger two commits, whatever its size; two are
-# in flight at most (P8).
+# in flight at most, and one once all accounts together have the allowance used up (P8).
 MAX_BATCH_MESSAGES = 256
 MAX_BATCH_OCTETS = 8 * 1024 * 1024
 
@@ -53,8 +54,11 @@ class _Carrier:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._allowance = session.ports.allowance
         self._batch: list[RetrievedMessage] = []
         self._octets = 0
+        self._counted = 0
+        """What the batch counts for in the allowance."""
         self._delivering: asyncio.Task[None] | None = None
 
     async def take(self, burst: Sequence[Retrieval]) -> None:
@@ -62,11 +66,15 @@ class _Carrier:
         arrived = [name_by_content(r) for r in burst if isinstance(r, RetrievedMessage)]
         self._batch += arrived
         self._octets += sum(message.content.octets for message in arrived)
+        self._count(arrived)
         refused = [r for r in burst if isinstance(r, RefusedMessage)]
         if refused:
             await _note_refused(refused, self._session)
         if len(self._batch) >= MAX_BATCH_MESSAGES or self._octets >= MAX_BATCH_OCTETS:
             await self._send_off()
+        elif self._batch and self._allowance.is_used_up:
+            await self._send_off()
+            await self._wait()
 
     async def finish(self) -> None:
         """Deliver all that was taken, unless delivery has failed before."""
@@ -81,14 +89,20 @@ class _Carrier:
             self._delivering.cancel()
             await asyncio.wait([self._delivering])
 
+    def _count(self, arrived: Sequence[RetrievedMessage]) -> None:
+        octets = sum(min(message.content.octets, MAX_COUNTED_OCTETS) for message in arrived)
+        self._counted += octets
+        self._allowance.take(octets)
+
     async def _send_off(self) -> None:
         await self._wait()
-        batch, octets = self._batch, self._octets
-        self._batch, self._octets = [], 0
+        batch, octets, counted = self._batch, self._octets, self._counted
+        self._batch, self._octets, self._counted = [], 0, 0
         self._session.ports.observe(
             Retrieved(self._session.account.name, messages=len(batch), octets=octets)
         )
         self._delivering = asyncio.create_task(deliver_batch(batch, self._session))
+        self._delivering.add_done_callback(lambda _: self._allowance.give_back(counted))
 
     async def _wait(self) -> None:
         if self._delivering is None:
@@ -104,7 +118,8 @@ class _Carrier:
     def _discard(self) -> None:
         for message in self._batch:
             message.content.close()
-        self._batch = []
+        self._allowance.give_back(self._counted)
+        self._batch, self._counted = [], 0
 
 
 async def _note_refused(refused: Sequence[RefusedMessage], session: Session) -> None:

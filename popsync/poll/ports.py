@@ -1,7 +1,7 @@
 """What a poll needs from the world. Nothing here knows POP3's wire, SQLite or files."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from popsync.model import (
@@ -27,6 +27,7 @@ from popsync.model import (
     UniqueId,
     UnretrievedMessage,
 )
+from popsync.poll.allowance import Allowance
 from popsync.poll.events import Observer
 
 
@@ -207,3 +208,5 @@ class Ports:
     observe: Observer
     stopping: Callable[[], bool]
     """Whether to finish what is in hand and begin nothing new."""
+    allowance: Allowance = field(default_factory=Allowance)
+    """Shared by all accounts of a process."""

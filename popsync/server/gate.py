@@ -16,7 +16,7 @@ Release = Callable[[], None]
 class Inner(Protocol):
     """Makes the protocol that serves an admitted connection; it calls ``release`` at its end."""
 
-    def __call__(self, release: Release) -> asyncio.Protocol:
+    def __call__(self, release: Release) -> asyncio.BaseProtocol:
         """Give the protocol, not yet connected."""
         ...
 

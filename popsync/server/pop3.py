@@ -45,7 +45,7 @@ class Pop3Service:
         self._held: set[str] = set()
         self._sessions: set[asyncio.Task[None]] = set()
 
-    def make_protocol(self, release: Release) -> asyncio.Protocol:
+    def make_protocol(self, release: Release) -> asyncio.BaseProtocol:
         """Give the protocol for one connection, which calls ``release`` at its end."""
 
         def begin(connection: Connection) -> None:

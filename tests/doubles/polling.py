@@ -4,6 +4,7 @@ from pathlib import Path
 
 from popsync.ledger import SqliteLedger, open_ledger
 from popsync.model import AccountId, DeliveryState, Digest, MessageKey, UniqueId
+from popsync.poll.allowance import Allowance
 from popsync.poll.events import Delivered, Event, NotDelivered, PollReport, Warned
 from popsync.poll.once import poll_once
 from popsync.poll.policy import Account, Policy, Route
@@ -39,6 +40,7 @@ class Desk:
         self.now = 1_000_000.0
         self.events: list[Event] = []
         self.stopping = False
+        self.allowance = Allowance()
 
     @property
     def ledger(self) -> SqliteLedger:
@@ -90,6 +92,7 @@ class Desk:
             clock=lambda: self.now,
             observe=self.events.append,
             stopping=lambda: self.stopping,
+            allowance=self.allowance,
         )
 
     @property

@@ -29,7 +29,7 @@ def test_smallest_configuration_gets_every_default(tmp_path: Path) -> None:
     assert (account.trace, account.enabled, account.delete_after_s) == (True, True, 0)
     assert account.deliver_to == ("inbox",)
     assert account.password == LiteralSecret("s3cret")
-    assert (config.limits.connections, config.limits.connections_per_host) == (200, 16)
+    assert (config.limits.connections, config.limits.connections_per_host) == (200, 50)
     assert (config.log.level, config.log.format) == ("info", "auto")
     assert config.state_dir == Path("/state")
     assert config.server.mailstore == Path("/state/mailstore")

@@ -7,6 +7,7 @@ import pytest
 from popsync.errors import DestinationUnavailable, LedgerUnavailable, PeerClosed
 from popsync.model import ListedMessage, Parcel, Retrieval
 from popsync.poll import carry as carry_module
+from popsync.poll.allowance import MAX_OCTETS
 from popsync.poll.carry import carry
 from popsync.poll.events import Retrieved
 from popsync.poll.plan import plan_poll
@@ -33,8 +34,13 @@ async def begin(desk: Desk) -> tuple[RemoteSession, Session]:
 
 
 def all_closed(desk: Desk) -> bool:
-    """Tell whether every content that was handed out has been given back."""
-    return all(content.closed for content in desk.server.contents)
+    """Tell whether every content that was handed out has been given back, and is not counted."""
+    return all(content.closed for content in desk.server.contents) and in_memory(desk) == 0
+
+
+def in_memory(desk: Desk) -> int:
+    """Give how many octets count as being in memory."""
+    return desk.allowance._octets
 
 
 async def test_a_batch_is_delivered_while_the_next_is_retrieved(
@@ -104,6 +110,43 @@ async def test_a_batch_is_full_by_octets_too(
     assert inbox.batches == [4, 2]
     assert [e.messages for e in desk.events if isinstance(e, Retrieved)] == [4, 2]
     assert sum(e.octets for e in desk.events if isinstance(e, Retrieved)) == sum(map(len, MAIL))
+
+
+async def test_once_the_allowance_is_used_up_what_has_come_is_delivered_first(
+    desk: Desk, inbox: TwoPhaseDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other accounts have so much in memory that this one may hold no second batch (P8)."""
+    monkeypatch.setattr(carry_module, "MAX_BATCH_MESSAGES", 100)
+    desk.server.add(*MAIL)
+    held: list[int] = []
+
+    async def look(burst: int) -> None:
+        held.append(in_memory(desk))
+
+    desk.server.before_burst = look
+    desk.allowance.take(MAX_OCTETS)
+    await carry(*await begin(desk))
+
+    assert inbox.contents == MAIL
+    assert inbox.batches == [2, 2, 2]
+    assert held == [MAX_OCTETS] * 3
+    desk.allowance.give_back(MAX_OCTETS)
+    assert all_closed(desk)
+
+
+async def test_as_long_as_there_is_allowance_a_batch_fills(
+    desk: Desk, inbox: TwoPhaseDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message counts for no more than what may lie in memory of it."""
+    monkeypatch.setattr(carry_module, "MAX_BATCH_MESSAGES", 100)
+    monkeypatch.setattr(carry_module, "MAX_COUNTED_OCTETS", 1)
+    desk.server.add(*MAIL)
+    desk.allowance.take(MAX_OCTETS - len(MAIL) - 1)
+    await carry(*await begin(desk))
+
+    assert inbox.batches == [6]
+    desk.allowance.give_back(MAX_OCTETS - len(MAIL) - 1)
+    assert all_closed(desk)
 
 
 async def test_identical_copies_in_two_batches_are_delivered_once(
