@@ -122,6 +122,7 @@ def _smtp_destination(
         tls=_tls(smtp),
         user=smtp.user,
         password=_password(smtp.password, config) if smtp.password else None,
+        require_8bitmime=smtp.require_8bitmime,
         connections=smtp.connections,
         hello=hostname,
     )

@@ -72,6 +72,12 @@ class SmtpDestination(Table):
         description="Envelope recipients of accounts that name none.",
         examples=[["jane@example.org"]],
     )
+    require_8bitmime: bool = Field(
+        default=False,
+        description="Hold messages that are not ASCII only when the server does not offer "
+        "8BITMIME, instead of sending their octets as they are.",
+        examples=[True],
+    )
     connections: Annotated[int, Field(ge=1, le=100)] = Field(
         default=4,
         description="Most connections at a time. With one, messages go in their order. After a "

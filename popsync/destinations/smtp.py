@@ -1,7 +1,7 @@
 """Delivers to an SMTP server."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from popsync.destinations.relay.destination import RelayDestination
@@ -24,6 +24,8 @@ class SmtpSettings:
     user: str = ""
     password: Callable[[], Awaitable[str]] | None = field(default=None, repr=False)
     """Gives the password each time a connection is made; without it nobody logs in."""
+    require_8bitmime: bool = False
+    """Hold a message beyond ASCII when the server does not say that it takes such ones."""
     connections: int = 1
     """How many at once; also the number of messages that one crash can leave in doubt."""
     hello: str = "localhost"
@@ -52,5 +54,9 @@ class SmtpDestination(RelayDestination):
             deadlines=settings.deadlines,
         )
         super().__init__(
-            name, opening, SMTP, connections=settings.connections, reuse=settings.reuse
+            name,
+            opening,
+            replace(SMTP, require_8bitmime=settings.require_8bitmime),
+            connections=settings.connections,
+            reuse=settings.reuse,
         )

@@ -24,11 +24,16 @@ class Raw:
 
     octets: bytes
     close: bool = False
+    pieces: bool = False
+    """Octet by octet."""
 
 
 CLOSE = Raw(b"", close=True)
 STALL = "stall"
 """Never answer, and read nothing more."""
+DRIP = "drip"
+"""Never answer, and read octet by octet from now on, with a short pause each time."""
+DRIP_PAUSE_S = 0.005
 
 Answer = str | Raw
 
@@ -72,6 +77,8 @@ class SmtpScript:
     extensions: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SIZE 0")
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     refuse: Callable[[str], str] = lambda _recipient: ""
+    answer_mail: Callable[[str], Answer] = lambda _line: ""
+    """Gives an answer by the MAIL command, or ""."""
     lmtp: bool = False
     end: re.Pattern[bytes] = STRICT_END
     certificate: tuple[Path, Path] | None = None
@@ -224,7 +231,10 @@ class _Peer:
             answer = await self._answer("RESPONSE", "235 welcome")
 
     async def _do_mail(self, line: str) -> None:
-        answer = await self._answer("MAIL", "250 sender ok")
+        odd = self._script.answer_mail(line)
+        if odd:
+            await self._give(odd)
+        answer = str(odd) if odd else await self._answer("MAIL", "250 sender ok")
         if answer.startswith("2"):
             self._mail, self._recipients = line, []
 
@@ -289,8 +299,15 @@ class _Peer:
     async def _give(self, answer: Answer) -> None:
         if answer == STALL:
             await asyncio.Event().wait()
+        if answer == DRIP:
+            while await self._reader.read(1):  # noqa: ASYNC110 - it is slow, and waits for nothing
+                await asyncio.sleep(DRIP_PAUSE_S)
+            raise _Cut
         if isinstance(answer, Raw):
-            await self._send(answer.octets)
+            step = 1 if answer.pieces else max(len(answer.octets), 1)
+            for start in range(0, len(answer.octets), step):
+                await self._send(answer.octets[start : start + step])
+                await asyncio.sleep(0)
             if answer.close:
                 raise _Cut
         else:

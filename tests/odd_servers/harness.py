@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -81,11 +81,12 @@ async def open_bench(
     destination: Destination | None = None,
     recipients: tuple[str, ...] = ("",),
     tls: TlsOptions = PLAIN,
+    adapt: Callable[[Account], Account] = lambda account: account,
 ) -> AsyncIterator[Bench]:
     """Serve ``server`` on a real socket and give a bench that polls it.
 
     destination: where the mail goes instead of into a Maildir. tls: what the poll demands; the
-    server itself speaks no TLS.
+    server itself speaks no TLS. adapt: gives the account what it has else.
     """
     state, maildir = directory / "state", directory / "maildir"
     state.mkdir()
@@ -122,6 +123,6 @@ async def open_bench(
                 (Route(to.name, recipients),),
                 find_reverse_path=lambda _head: "",
             )
-            yield Bench(maildir, account, ports, clock, events)
+            yield Bench(maildir, adapt(account), ports, clock, events)
     finally:
         await ledger.close()

@@ -33,6 +33,7 @@ class RelayCase:
     password: str = ""
     never: tuple[Mail, ...] = ()
     """What the server will not take, whenever it is asked."""
+    require_8bitmime: bool = False
     polls: int = 3
     mail: tuple[Mail, ...] = FIVE
 
@@ -82,8 +83,8 @@ _REFUSALS = {
     )
 } | {
     "421-to-mail": _at("MAIL", "421 bye", first=_ALL),
-    "421-to-rcpt": _at("RCPT", "421 bye", first=_NOTHING),
-    "421-to-data": _at("DATA", "421 bye", first=_NOTHING),
+    "421-to-rcpt": _at("RCPT", "421 bye", first=(0, 1, 0)),
+    "421-to-data": _at("DATA", "421 bye", first=(0, 1, 0)),
     "421-in-the-body": _at("MID-DATA", "421 bye", first=(0, 1, 0)),
     "421-to-dot": _at("DOT", "421 bye", first=(0, 1, 0)),
     "greylists": _at("RCPT", "450 try again", "450 try again", first=(3, 2, 0)),
@@ -97,19 +98,31 @@ _LEAVES_BETWEEN = {
 _huge = make_mail("huge", b"x" * 70 + b"\r\n" + b"Line.\r\n" * 3_000_000)
 _STOPS_READING = {
     "stops-reading": RelayCase(
-        {"MID-DATA": [STALL]}, _NOTHING, hasty=True, mail=(_huge, *FIVE), polls=2
+        {"MID-DATA": [STALL]}, (0, 1, 0), hasty=True, mail=(_huge, *FIVE), polls=2
     ),
 }
 
+_large = make_mail("large", b"x" * 70 + b"\r\n" + b"Line.\r\n" * 200)
+_ONE_LARGE = (*FIVE[:2], _large, *FIVE[2:])
 _NO_SENSE = {
-    "takes-data-unasked": _at("DATA", "250 taken already", first=_NOTHING),
-    "code-99": _at("MAIL", "99 bottles", first=_NOTHING),
-    "code-600": _at("RCPT", "600 what", first=_NOTHING),
-    "code-abc": _at("DATA", "abc", first=_NOTHING),
-    "not-even-a-line": RelayCase({"MAIL": [Raw(b"x" * 3_000_000)]}, _NOTHING),
-    "replies-twice": _at("DATA", Raw(b"354 go on\r\n250 stored\r\n"), first=_NOTHING),
+    "takes-data-unasked": _at("DATA", "250 taken already", first=(0, 1, 0)),
+    "code-99": _at("MAIL", "99 bottles", first=(0, 1, 0)),
+    "code-600": _at("RCPT", "600 what", first=(0, 1, 0)),
+    "code-abc": _at("DATA", "abc", first=(0, 1, 0)),
+    "not-even-a-line": RelayCase({"MAIL": [Raw(b"x" * 3_000_000)]}, (0, 1, 0)),
+    "replies-twice": _at("DATA", Raw(b"354 go on\r\n250 stored\r\n"), first=(0, 1, 0)),
     "replies-in-pieces-of-lines": _at("MAIL", "250-a\r\n250-b\r\n250 c", first=_ALL),
     "replies-without-text": _at("MAIL", "250", first=_ALL),
+    "replies-octet-by-octet": RelayCase(
+        {
+            "DOT": [Raw(b"250 stored\r\n", pieces=True)],
+            "MAIL": [Raw(b"250-a\r\n250 b\r\n", pieces=True)],
+        }
+    ),
+    "extensions-in-lower-case": RelayCase(
+        {}, (5, 0, 1), extensions=("8bitmime", "size 1000"), mail=_ONE_LARGE, never=(_large,)
+    ),
+    "a-code-of-the-past": _at("DOT", "251 stored elsewhere", first=_ALL),
 }
 
 _LOST_REPLIES = {
@@ -121,7 +134,7 @@ _LOST_REPLIES = {
     "silent-after-dot": RelayCase({"DOT": [STALL]}, _FIRST_UNKNOWN, resent=1, hasty=True),
     "odd-after-dot": RelayCase({"DOT": [Raw(b"2xx\r\n")]}, _FIRST_UNKNOWN, resent=1),
     "silent-at-mail": RelayCase({"MAIL": [STALL]}, _ALL, hasty=True),
-    "silent-at-data": RelayCase({"DATA": [STALL]}, _NOTHING, hasty=True),
+    "silent-at-data": RelayCase({"DATA": [STALL]}, (0, 1, 0), hasty=True),
     "closes-in-the-body": RelayCase({"MID-DATA": [CLOSE]}, _FIRST_UNKNOWN, doubted=1),
 }
 
@@ -132,8 +145,35 @@ _TOO_MUCH = {
     "puts-off-every-recipient": RelayCase({"RCPT": ["450 later"] * 3}, (0, 3, 0)),
 }
 
-_large = make_mail("large", b"x" * 70 + b"\r\n" + b"Line.\r\n" * 200)
-_ONE_LARGE = (*FIVE[:2], _large, *FIVE[2:])
+_eight_bit = make_mail("eight-bit", "Grüße aus Köln.\r\n".encode())
+_wide_header = Mail(b"uid-wide", "Subject: Grüße\r\n\r\nHello.\r\n".encode())
+_long_lines = make_mail("long-lines", b"x" * 5000 + b"\r\n" + b"." * 3000 + b"\r\n")
+_nul = make_mail("nul", b"a\0b\r\n\0\r\n")
+_dots = make_mail("dots", b".\r\n..\r\n.x\r\n...\r\n" + b"y" * 65_520 + b"\r\n.\r\n\r\n.\r\n")
+_CONTENTS = {
+    "takes-no-8-bit": RelayCase({}, (6, 0, 0), extensions=(), mail=(*FIVE, _eight_bit)),
+    "takes-no-8-bit-and-it-matters": RelayCase(
+        {},
+        (5, 0, 1),
+        extensions=(),
+        mail=(*FIVE, _eight_bit),
+        never=(_eight_bit,),
+        require_8bitmime=True,
+    ),
+    "refuses-8-bit": RelayCase({"DOT": ["554 8-bit"]}, (0, 0, 1), (), mail=(_eight_bit,)),
+    "takes-no-header-beyond-ascii": RelayCase({}, (6, 0, 0), mail=(*FIVE, _wide_header)),
+    "gets-long-lines": RelayCase({}, (6, 0, 0), mail=(_long_lines, *FIVE)),
+    "takes-no-long-lines": RelayCase(
+        {"DOT": ["500 line too long"]}, (5, 0, 1), mail=(_long_lines, *FIVE)
+    ),
+    "gets-nul": RelayCase({}, (6, 0, 0), mail=(_nul, *FIVE)),
+    "takes-no-nul": RelayCase({"DOT": ["554 NUL"]}, (5, 0, 1), mail=(_nul, *FIVE)),
+    "gets-lines-that-begin-with-a-dot": RelayCase({}, (6, 0, 0), mail=(*FIVE, _dots)),
+    "lmtp-gets-lines-that-begin-with-a-dot": RelayCase(
+        {}, (6, 0, 0), mail=(*FIVE, _dots), lmtp=True
+    ),
+}
+
 _LIMITS = {
     "takes-no-large-message": RelayCase(
         {}, (5, 0, 1), extensions=("SIZE 1000",), mail=_ONE_LARGE, never=(_large,)
@@ -187,6 +227,7 @@ RELAYS: dict[str, RelayCase] = {
     **_NO_SENSE,
     **_LOST_REPLIES,
     **_TOO_MUCH,
+    **_CONTENTS,
     **_LIMITS,
     **_RECIPIENTS,
     **_LMTP,
@@ -195,4 +236,9 @@ PIPELINED = {
     f"{name}-pipelining": replace(case, extensions=(*case.extensions, "PIPELINING"))
     for name, case in RELAYS.items()
     if not case.answers.keys() & {"GREETING", "EHLO", "AUTH"}
+} | {
+    # The envelope of the next message is on its way already, and its replies are one late.
+    "lmtp-more-replies-pipelining": replace(
+        RELAYS["lmtp-more-replies"], first=(1, 1, 0), extensions=("8BITMIME", "PIPELINING")
+    )
 }

@@ -10,9 +10,9 @@ import pytest
 from popsync.destinations.lmtp import LmtpDestination, LmtpSettings
 from popsync.destinations.relay.dialogue import Deadlines
 from popsync.destinations.smtp import SmtpDestination, SmtpSettings
-from tests.doubles.smtp_script import SmtpScript, StoredMessage
+from tests.doubles.smtp_script import CLOSE, Answer, SmtpScript, StoredMessage
 from tests.odd_servers.harness import open_bench
-from tests.odd_servers.relay_cases import PIPELINED, RELAYS, RelayCase
+from tests.odd_servers.relay_cases import FIVE, JANE, PIPELINED, RELAYS, RelayCase
 from tests.odd_servers.server import Mail, OddServer
 
 _RESENT = re.compile(rb"\AX-Popsync-Redelivery: .*\r\n")
@@ -36,6 +36,7 @@ def _destination(case: RelayCase, port: int) -> SmtpDestination | LmtpDestinatio
         user="jane",
         password=give_password if case.password else None,
         deadlines=deadlines,
+        require_8bitmime=case.require_8bitmime,
     )
     return SmtpDestination("relay", smtp)
 
@@ -79,3 +80,34 @@ async def test_each_message_is_handed_over_once_and_unchanged(name: str, tmp_pat
     assert arrived.total() - len(arrived) == case.resent
     marked = [message for message in script.messages if _RESENT.match(message.data)]
     assert len(marked) == case.resent + case.doubted
+    told = {command for command in script.commands if command.startswith("RCPT")}
+    assert told <= {f"RCPT TO:<{recipient}>" for recipient in case.recipients}
+
+
+@pytest.mark.parametrize("answer", [CLOSE, "421 leaving", "99 what", "550 no", "450 no"])
+@pytest.mark.parametrize("extensions", [("SIZE",), ("SIZE", "PIPELINING")])
+async def test_a_message_that_a_relay_cannot_bear_stops_no_other(
+    extensions: tuple[str, ...], answer: Answer, tmp_path: Path
+) -> None:
+    """It ends the session at each try, and is put off for longer and longer (P5).
+
+    Polled every two hours, the others go before it after a day at the latest.
+    """
+    poison, *others = FIVE
+
+    def answer_mail(line: str) -> Answer:
+        return answer if line.endswith(octets) else ""
+
+    poison = poison._replace(octets=poison.octets + b"More.\r\n")
+    octets = f" SIZE={len(poison.octets)}"
+    script = SmtpScript(extensions, answer_mail=answer_mail)
+    server = OddServer([poison, *others])
+    async with script.on_tcp() as port:
+        relay = _destination(RelayCase(), port)
+        async with open_bench(server, tmp_path, destination=relay, recipients=JANE) as bench:
+            for _ in range(14):
+                await bench.poll()
+        await relay.close()
+
+    assert _deliveries(script.messages) == Counter({(JANE[0], m.octets): 1 for m in others})
+    assert server.mail == [poison]

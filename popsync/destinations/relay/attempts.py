@@ -42,7 +42,12 @@ def read_parcel(parcel: Parcel) -> Iterator[bytes]:
 
 
 def plan_attempt(
-    parcel: Parcel, found: Survey, offered: Extensions, *, destination: str
+    parcel: Parcel,
+    found: Survey,
+    offered: Extensions,
+    *,
+    destination: str,
+    require_8bitmime: bool = False,
 ) -> tuple[Attempt | None, list[Refusal]]:
     """Give the transaction for a message, and a refusal for each recipient it leaves out.
 
@@ -51,6 +56,8 @@ def plan_attempt(
     """
     reverse_path = parcel.envelope.reverse_path
     obstacle = _find_obstacle(reverse_path, found, offered)
+    if require_8bitmime and found.eightbit and not offered.eightbitmime:
+        obstacle = obstacle or "the message is not ASCII only, the server offers no 8BITMIME"
     fates = {r: obstacle or _find_address_fault(r, offered) for r in parcel.envelope.recipients}
     recipients = tuple(r for r, fault in fates.items() if not fault)
     mail = b""

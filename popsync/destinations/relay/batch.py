@@ -109,7 +109,7 @@ class Batch:
         mine = self._gathering
         mine.intents += intents
         if mine.durable is not None:
-            await mine.durable
+            await asyncio.shield(mine.durable)  # or a waiter that is cancelled would cancel it
             return
         mine.durable = asyncio.get_running_loop().create_future()
         try:

@@ -8,8 +8,8 @@ With PIPELINING the next message's MAIL, RCPT and DATA ride with the dot: one ro
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from popsync.destinations.relay.attempts import Attempt, plan_attempt, read_parcel
 from popsync.destinations.relay.batch import Batch
@@ -26,6 +26,8 @@ from popsync.destinations.relay.verdicts import (
     judge_recipient_dot,
 )
 from popsync.errors import (
+    DeadlineExceeded,
+    DeliveryDeferred,
     DestinationUnavailable,
     PopsyncError,
     RemoteProtocolError,
@@ -93,6 +95,7 @@ class Courier:
                 await self._survey(parcel),
                 self._dialogue.extensions,
                 destination=self._destination,
+                require_8bitmime=self._dialect.require_8bitmime,
             )
             self._batch.settle(refusals)
             if attempt is not None:
@@ -112,12 +115,16 @@ class Courier:
     ) -> tuple[tuple[str, ...], list[Refusal]]:
         """Give the recipients that the server now waits to have data for, and the refusals."""
         exchange = self._exchange_flight if self._pipelining else self._exchange_in_lock_step
-        replies = await exchange(attempt, sent=sent)
-        recipients, refusals = judge_envelope(attempt, replies)
+        if not sent:
+            self._dialogue.check_in_step()
+        with self._deferring(attempt, attempt.recipients):
+            replies = await exchange(attempt, sent=sent)
+            recipients, refusals = judge_envelope(attempt, replies)
         self._batch.settle(refusals)
         self._link.proven = True
         if recipients:
-            self._dialogue.check_in_step()
+            with self._deferring(attempt, recipients):
+                self._dialogue.check_in_step()
         elif replies.wants_data:
             await self._end_empty_data()
         else:
@@ -184,6 +191,20 @@ class Courier:
         reply = await self._dialogue.receive(timeout_s=self._deadlines.dot_s)
         check_not_closing(reply, "an empty transaction")
 
+    @contextmanager
+    def _deferring(self, attempt: Attempt, recipients: Sequence[str]) -> Iterator[None]:
+        """Defer the message if the link fails inside, where no dot has been sent.
+
+        It may be the message that the server cannot bear; offered first each time, it would keep
+        all behind it from being delivered (P5).
+        """
+        try:
+            yield
+        except (StreamError, RemoteProtocolError, DestinationUnavailable) as error:
+            text = f"destination {self._destination!r} ended before it took the message: {error}"
+            self._batch.settle(attempt.refuse(recipients, DeliveryDeferred(text)))
+            raise
+
     # -- the data ----------------------------------------------------------------------------
 
     async def _carry(
@@ -204,17 +225,27 @@ class Courier:
         return following
 
     async def _send_body(self, attempt: Attempt, recipients: Sequence[str]) -> None:
-        blocks = encode_blocks(read_parcel(attempt.parcel), normalise=self._dialect.normalise)
         try:
-            for block in blocks:
-                await self._dialogue.send(block, timeout_s=self._deadlines.block_s)
+            await self._send_blocks(attempt)
         except StreamError as error:
-            # A server may refuse and leave in the middle. Without its word the message would
-            # be offered first again each time, and nothing behind it would ever be delivered.
-            with suppress(StreamError, RemoteProtocolError):
+            with self._deferring(attempt, recipients):
+                # A server may refuse and leave in the middle, and is taken at its word.
                 reply = check_not_closing(await self._hear(error), "the message")
-                self._batch.settle(judge_final_dot(attempt, recipients, reply))
+                outcomes = judge_final_dot(attempt, recipients, reply)
+            self._batch.settle(outcomes)
             raise
+
+    async def _send_blocks(self, attempt: Attempt) -> None:
+        """Send the body; a server that takes it drop by drop has an end to it as well."""
+        clock = asyncio.get_running_loop().time
+        octets = attempt.parcel.content.octets
+        ends_at = clock() + self._deadlines.for_body(octets)
+        blocks = encode_blocks(read_parcel(attempt.parcel), normalise=self._dialect.normalise)
+        for block in blocks:
+            left_s = ends_at - clock()
+            if left_s <= 0:
+                raise DeadlineExceeded(f"{self._dialogue.peer}: takes {octets} octets too slowly")
+            await self._dialogue.send(block, timeout_s=min(self._deadlines.block_s, left_s))
 
     async def _finish(
         self, attempt: Attempt, recipients: Sequence[str], rider: bytes

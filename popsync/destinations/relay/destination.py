@@ -54,10 +54,10 @@ class RelayDestination:
 
         Raises DestinationUnavailable, SecretUnavailable.
         """
-        if self._links.busy:
-            return
-        async with self._links.turn():
-            with destination_failures(self._name):
+        with destination_failures(self._name):
+            if await self._links.busy():
+                return
+            async with self._links.turn():
                 await self._links.give_back(await self._links.take_live())
 
     async def probe(self) -> None:

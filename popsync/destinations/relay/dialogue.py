@@ -8,9 +8,6 @@ from popsync.net.stream import Stream
 from popsync.wire.smtp.extensions import NO_EXTENSIONS
 from popsync.wire.smtp.replies import Reply, ReplyReader
 
-MIN_OCTETS_PER_S = 1024.0
-"""A server that takes less, on the whole, is not waited for."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
@@ -21,6 +18,10 @@ class Deadlines:
     command_s: float = 300.0
     data_s: float = 120.0
     block_s: float = 180.0
+    body_s: float = 180.0
+    body_mib_s: float = 1024.0
+    """More for each MiB: a server that takes less than 1 KiB/s of a body is given up."""
+    max_body_s: float = 3600.0
     dot_s: float = 600.0
     """A server may be busy with the message for long; a shorter patience makes duplicates."""
     quit_s: float = 5.0
@@ -31,7 +32,11 @@ class Deadlines:
         commands = 8  # EHLO, STARTTLS, EHLO, three turns of AUTH, MAIL and RCPT
         opening_s = 2 * self.connect_s + self.greeting_s
         words_s = commands * self.command_s + self.data_s + self.dot_s
-        return opening_s + words_s + octets / MIN_OCTETS_PER_S
+        return opening_s + words_s + self.for_body(octets)
+
+    def for_body(self, octets: int) -> float:
+        """Give the seconds that all of a body may take; ours, as RFC 5321 has them for blocks."""
+        return min(self.body_s + self.body_mib_s * octets / (1 << 20), self.max_body_s)
 
     def scaled(self, factor: float) -> "Deadlines":
         """Give all of them multiplied by ``factor``."""

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from popsync.destinations.relay.dialogue import Deadlines, Dialogue
+from popsync.destinations.relay.shared_attempts import SharedAttempts
 from popsync.errors import PopsyncError, RemoteProtocolError, StreamError
 from popsync.wire.smtp.commands import NOOP, QUIT, RSET
 
@@ -45,7 +46,7 @@ class LinkPool:
         deadlines: Deadlines,
         clock: Callable[[], float],
     ) -> None:
-        self._open_dialogue = open_dialogue
+        self._attempts = SharedAttempts(open_dialogue)
         self._connections = connections
         self._turns = asyncio.Semaphore(connections)
         self._in_use = 0
@@ -57,9 +58,12 @@ class LinkPool:
         self._partings: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def busy(self) -> bool:
-        """Whether every connection is in use."""
+    async def busy(self) -> bool:
+        """Tell whether every connection is in use, of a server that is known to work.
+
+        Raises what opening a dialogue raises, if another task is at it.
+        """
+        await self._attempts.heed()
         return self._turns.locked()
 
     @asynccontextmanager
@@ -79,14 +83,17 @@ class LinkPool:
         return self._connections - self._in_use if allowed else 0
 
     async def take(self) -> Link:
-        """Give an idle link, or a new one. Raises what opening a dialogue raises."""
+        """Give an idle link, or a new one.
+
+        Raises what opening a dialogue raises, also if another task tried it at the same time.
+        """
         while self._idle:
             link = self._idle.pop()
             if not self.is_worn(link):
                 link.proven = True
                 return link
             await self._part(link)
-        return Link(await self._open_dialogue(), self._clock())
+        return Link(await self._attempts.open(), self._clock())
 
     async def take_extra(self) -> Link | None:
         """Give a link beside those in use; None when the server wants no more of them now."""
@@ -107,7 +114,7 @@ class LinkPool:
     async def take_live(self) -> Link:
         """Give a link that has just been seen to work."""
         while (link := await self.take()).proven:
-            if await self._works(link, NOOP):
+            if await self._is_alive(link, NOOP):
                 break
         return link
 
@@ -115,7 +122,7 @@ class LinkPool:
         """Keep the link for the next batch, if it is still good for one."""
         if self.is_worn(link):
             await self._part(link)
-        elif not link.needs_reset or await self._works(link, RSET):
+        elif not link.needs_reset or await self._is_alive(link, RSET):
             link.needs_reset = False
             self._idle.append(link)
             self._watch_age()
@@ -134,7 +141,7 @@ class LinkPool:
             await self._part(self._idle.pop())
         await asyncio.gather(*self._partings)
 
-    async def _works(self, link: Link, command: bytes) -> bool:
+    async def _is_alive(self, link: Link, command: bytes) -> bool:
         with suppress(StreamError, RemoteProtocolError):
             reply = await link.dialogue.ask(command, timeout_s=self._deadlines.command_s)
             if reply.accepted:

@@ -28,6 +28,27 @@ HASTY = replace(QUICK.scaled(0.02), connect_s=5)
 """For servers that fall silent once they have accepted; 0.1 s is long on a loopback."""
 
 
+FALSE_ENDS = (
+    b"\n.\n",
+    b"\n.\r\n",
+    b"\n.\r",
+    b"\r.\r",
+    b"\r.\n",
+    b"\r.\r\n",
+    b"\r\n.\r",
+    b"\r\n.\n",
+    b"\r\n.\r\n",
+    b"\r\n\0.\r\n",
+)
+"""What some server may take for the end of data."""
+
+
+def smuggle(end: bytes, to: str = "victim@example.org") -> bytes:
+    """Give a message that has commands for another one behind ``end``."""
+    commands = f"MAIL FROM:<evil@example.com>\r\nRCPT TO:<{to}>\r\nDATA\r\nSubject: forged\r\n"
+    return b"Subject: x\r\n\r\nbefore" + end + commands.encode() + b"\r\nafter" + end + b"QUIT\r\n"
+
+
 class WholeContent:
     """A content that is one string of octets, given out in pieces of ``piece_octets``."""
 

@@ -101,7 +101,8 @@ async def test_more_replies_than_recipients_end_the_session(extensions: tuple[st
         with pytest.raises(DestinationUnavailable):
             await make_lmtp(port=port).deliver([make_parcel(1), make_parcel(2)], journal)
 
-    assert journal.told() == [("u1", "jane@example.org", "receipt")]
+    assert journal.told()[0] == ("u1", "jane@example.org", "receipt")
+    assert journal.kinds()[1:] in ([], ["DeliveryDeferred"])
     assert len(script.messages) == 1
 
 

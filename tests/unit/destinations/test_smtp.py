@@ -7,9 +7,11 @@ from popsync.model import DeliveryState, Intent, Outcome, Parcel, Receipt
 from popsync.wire.smtp.body import encode_blocks
 from tests.doubles.smtp_script import LOOSE_END, SmtpScript
 from tests.unit.destinations.relaying import (
+    FALSE_ENDS,
     RecordingJournal,
     make_parcel,
     make_smtp,
+    smuggle,
 )
 
 PIPELINED = ("PIPELINING", "8BITMIME", "SIZE 0")
@@ -200,15 +202,17 @@ async def test_one_refused_message_does_not_stop_the_others(
 
 @BOTH
 @pytest.mark.parametrize("step", ["RCPT", "DATA"])
-async def test_421_before_the_dot_settles_nothing(extensions: tuple[str, ...], step: str) -> None:
-    """The server leaves: this message and the rest wait, none of them is refused."""
+async def test_421_before_the_dot_defers_the_message_and_stops(
+    extensions: tuple[str, ...], step: str
+) -> None:
+    """The server leaves: the rest waits, and this one lets it go first the next time (P5)."""
     script = SmtpScript(extensions=extensions, answers={step: ["421 leaving"]})
     journal = RecordingJournal()
     with pytest.raises(DestinationUnavailable, match=r"'local'.*421 leaving") as caught:
         await deliver(script, [make_parcel(1), make_parcel(2)], journal)
 
     assert caught.value.temporary
-    assert journal.records == []
+    assert journal.told() == [("u1", "jane@example.org", "DeliveryDeferred")]
 
 
 @BOTH
@@ -238,13 +242,13 @@ async def test_421_at_the_dot_defers_the_message_and_stops(extensions: tuple[str
 async def test_a_reply_that_makes_no_sense_ends_the_session_before_any_dot(
     extensions: tuple[str, ...], step: str, answer: str
 ) -> None:
-    """Replies out of step may belong to other commands, so none of them settles anything."""
+    """Replies out of step may belong to other commands, so none refuses for good or accepts."""
     script = SmtpScript(extensions=extensions, answers={step: [answer]})
     journal = RecordingJournal()
     with pytest.raises(DestinationUnavailable):
-        await deliver(script, [make_parcel(1)], journal)
+        await deliver(script, [make_parcel(1), make_parcel(2)], journal)
 
-    assert journal.records == []
+    assert journal.told() == [("u1", "jane@example.org", "DeliveryDeferred")]
     assert script.messages == []
 
 
@@ -415,11 +419,8 @@ async def test_a_message_for_nobody_says_nothing() -> None:
 
 # -- the data --------------------------------------------------------------------------------
 
-SMUGGLED = b"MAIL FROM:<evil@x>\r\nRCPT TO:<victim@x>\r\nDATA\r\nSubject: forged\r\n"
-ENDS = [b"\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r", b"\r\n.\n", b"\r\n.\r\n", b"\n.\r", b"\r.\n"]
 
-
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", FALSE_ENDS)
 @pytest.mark.parametrize("loose", [False, True], ids=["strict", "loose"])
 @BOTH
 async def test_nothing_can_be_smuggled(
@@ -428,7 +429,7 @@ async def test_nothing_can_be_smuggled(
     """However the server reads line ends, it counts one message for one message."""
     pattern = LOOSE_END if loose else SmtpScript().end
     script = SmtpScript(extensions=extensions, end=pattern)
-    body = b"Subject: x\r\n\r\nbefore" + end + SMUGGLED + b"\r\nafter" + end + b"QUIT\r\n"
+    body = smuggle(end)
     journal = await deliver(script, [make_parcel(1, body), make_parcel(2)])
 
     assert len(script.messages) == 2

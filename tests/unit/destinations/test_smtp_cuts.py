@@ -1,15 +1,18 @@
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
+from popsync.destinations.relay.dialogue import Deadlines
 from popsync.destinations.smtp import SmtpDestination
 from popsync.errors import DeliveryInDoubt, DestinationUnavailable
 from popsync.model import Receipt
-from tests.doubles.smtp_script import CLOSE, STALL, Answer, Raw, SmtpScript
+from tests.doubles.smtp_script import CLOSE, DRIP, STALL, Answer, Raw, SmtpScript
 from tests.unit.destinations.relaying import (
     HASTY,
+    QUICK,
     RecordingJournal,
     make_parcel,
     make_smtp,
@@ -105,17 +108,17 @@ async def test_a_lost_reply_to_the_dot_is_in_doubt(
 
 @BOTH
 @pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
-async def test_silence_before_the_dot_settles_nothing(
+async def test_silence_before_the_dot_defers_the_message(
     extensions: tuple[str, ...], step: str
 ) -> None:
-    """A message whose dot was not sent was not delivered, and needs no outcome."""
+    """It was not delivered; perhaps the server cannot bear it, so the rest goes first (P5)."""
     script = SmtpScript(extensions=extensions, answers={step: [STALL]})
     journal = RecordingJournal()
     async with script.on_tcp() as port:
         with pytest.raises(DestinationUnavailable, match=r"0\.1 s"):
             await make_smtp(port, deadlines=HASTY).deliver(PARCELS, journal)
 
-    assert journal.records == []
+    assert journal.told() == [("u1", r, "DeliveryDeferred") for r in ("a@x", "b@x")]
 
 
 async def test_a_reply_that_trickles_in_is_not_waited_for_for_ever() -> None:
@@ -144,11 +147,11 @@ async def test_a_reply_that_trickles_in_is_not_waited_for_for_ever() -> None:
     [
         ("552 too big", ["DeliveryRejected"]),
         ("452 full", ["DeliveryDeferred"]),
-        ("421 leaving", []),
-        ("250 fine", []),
-        ("354 what", []),
-        ("what", []),
-        (CLOSE, []),
+        ("421 leaving", ["DeliveryDeferred"]),
+        ("250 fine", ["DeliveryDeferred"]),
+        ("354 what", ["DeliveryDeferred"]),
+        ("what", ["DeliveryDeferred"]),
+        (CLOSE, ["DeliveryDeferred"]),
     ],
 )
 async def test_a_server_that_refuses_and_leaves_in_the_body_is_taken_at_its_word(
@@ -176,7 +179,29 @@ async def test_a_server_that_stops_reading_is_given_up() -> None:
         with pytest.raises(DestinationUnavailable, match="took nothing"):
             await make_smtp(port, deadlines=HASTY).deliver([large], journal)
 
-    assert journal.records == []
+    assert journal.kinds() == ["DeliveryDeferred"]
+
+
+async def test_a_server_that_reads_drop_by_drop_is_given_up() -> None:
+    """No block exceeds its deadline, but all of them together do."""
+    script = SmtpScript(answers={"MID-DATA": [DRIP]})
+    journal = RecordingJournal()
+    large = make_parcel(1, b"\r\n" + b"x" * 70 * 1_000_000)
+    deadlines = replace(QUICK, body_s=0.3, body_mib_s=0.0)
+    async with script.on_tcp() as port:
+        with pytest.raises(DestinationUnavailable, match=r"too slowly|took nothing"):
+            await make_smtp(port, deadlines=deadlines).deliver([large], journal)
+
+    assert journal.kinds() == ["DeliveryDeferred"]
+    assert script.messages == []
+
+
+@pytest.mark.parametrize(
+    ("octets", "seconds"), [(0, 180), (1 << 20, 1204), (3 << 20, 3252), (1 << 30, 3600)]
+)
+def test_a_body_may_take_as_long_as_it_is_large(octets: int, seconds: float) -> None:
+    """1 KiB/s is slow enough, and an hour is the end."""
+    assert Deadlines().for_body(octets) == seconds
 
 
 async def test_a_cancelled_delivery_still_tells_what_it_knows() -> None:
@@ -296,4 +321,4 @@ async def test_a_reset_that_is_refused_ends_the_session(extensions: tuple[str, .
         with pytest.raises(DestinationUnavailable, match="RSET"):
             await make_smtp(port).deliver([make_parcel(1), make_parcel(2)], journal)
 
-    assert journal.kinds() == ["RecipientRejected"]
+    assert journal.kinds() == ["RecipientRejected", "DeliveryDeferred"]
