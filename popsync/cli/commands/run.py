@@ -16,6 +16,7 @@ from popsync.agent.control import SOCKET_NAME
 from popsync.agent.controller import Controller
 from popsync.agent.events import AgentEvent, AgentObserver
 from popsync.agent.supervisor import Supervisor
+from popsync.cli.allocator import bound_allocator
 from popsync.cli.configuration import load_invoked_config
 from popsync.cli.daemon_log import DaemonLog
 from popsync.cli.exit_codes import ExitCode
@@ -47,6 +48,7 @@ def command() -> int:
     nothing is lost either way. An edited configuration takes effect at once; SIGHUP has it read
     again, SIGUSR1 has every account polled now.
     """
+    bound_allocator()  # before there are threads
     config = load_invoked_config()
     set_up_logs(level=config.log.level, form=config.log.format, verbosity=invocation().verbosity)
     run_stoppable(partial(_run, config))

@@ -1,0 +1,34 @@
+"""Keeps the C library from hoarding the memory of a busy hour.
+
+glibc gives each thread an arena of its own, up to eight for each processor, and whenever a large
+block is freed it takes blocks of that size into the arenas from then on. What is free there lies
+between blocks that live on, so it goes back to nobody: a daemon with worker threads and messages
+of up to a megabyte grows by it for hours. See mallopt(3).
+"""
+
+import ctypes
+
+_TRIM_THRESHOLD = -1
+_MMAP_THRESHOLD = -3
+_ARENA_MAX = -8
+
+_ARENAS = 2
+_LARGE_OCTETS = 512 << 10
+"""Larger blocks are mapped and given back one by one. asyncio reads into blocks half as large."""
+
+
+def bound_allocator() -> bool:
+    """Have the memory of this process follow its need; False where there is no glibc.
+
+    Threads that run already keep their arenas.
+    """
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    obeyed = (
+        set_option(_ARENA_MAX, _ARENAS),
+        set_option(_MMAP_THRESHOLD, _LARGE_OCTETS),
+        set_option(_TRIM_THRESHOLD, 2 * _LARGE_OCTETS),
+    )
+    return all(obeyed)
