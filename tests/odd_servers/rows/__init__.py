@@ -11,6 +11,7 @@ from tests.odd_servers.rows import (
     messages,
     opening,
     providers,
+    relayed_mail,
     relays,
     texts,
 )
@@ -25,4 +26,4 @@ POP3_ROWS: tuple[Row, ...] = (
     *texts.ROWS,
     *providers.ROWS,
 )
-RELAY_ROWS: tuple[Row, ...] = relays.ROWS
+RELAY_ROWS: tuple[Row, ...] = (*relays.ROWS, *relayed_mail.ROWS)

@@ -334,7 +334,11 @@ async def test_size_is_the_count_of_what_is_sent() -> None:
 async def test_8bitmime_is_said_when_it_is_offered_and_needed(
     extensions: tuple[str, ...], body: bytes, *, parameter: bool
 ) -> None:
-    """Where it is not offered the octets go as they are: never re-encoded (P6)."""
+    """Where it is not offered the octets go as they are: never re-encoded (P6).
+
+    Nobody is warned: a server that cannot take them says so, and who does not trust it to has
+    ``require_8bitmime``.
+    """
     script = SmtpScript(extensions=extensions)
     await deliver(script, [make_parcel(1, body)])
 
