@@ -19,7 +19,7 @@ from popsync.maildrop.opening import connect_maildrop
 from popsync.poll.allowance import Allowance
 from popsync.poll.events import Observer
 from popsync.poll.ports import Clock, Ports
-from popsync.storage import DurableSteps, Scratch
+from popsync.storage import DurableSteps, Scratch, SharedSyncs
 
 if TYPE_CHECKING:
     from popsync.agent.memory import StandingMemory
@@ -54,7 +54,8 @@ async def open_assembly(
                 config.state_dir, steps=steps, clock=clock, patience_s=patience_s
             )
         stack.push_async_callback(ledger.close)
-        world = _World(ledger, Scratch(config.state_dir), observe, stopping, clock, steps)
+        scratch, syncs = Scratch(config.state_dir), SharedSyncs(steps)
+        world = _World(ledger, scratch, observe, stopping, clock, steps, syncs)
         assembly = Assembly(world, sweeps=not looks_only)
         stack.push_async_callback(assembly.close)
         yield assembly
@@ -95,6 +96,7 @@ class _World:
     stopping: Callable[[], bool]
     clock: Clock
     steps: DurableSteps
+    syncs: SharedSyncs
     allowance: Allowance = field(default_factory=Allowance)
 
 
@@ -150,7 +152,8 @@ class Assembly:
             and old.allow_group == config.allow_group
         ):
             return self._destinations[name]
-        return destination_for(name, config, self._world.ledger.token, self._world.steps)
+        world = self._world
+        return destination_for(name, config, world.ledger.token, world.steps, world.syncs)
 
     def _limits_for(self, config: Config) -> ConnectionLimits:
         if self._limits is not None and self._config and self._config.limits == config.limits:

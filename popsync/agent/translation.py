@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from popsync.config.model import Config
     from popsync.destinations.lmtp import LmtpDestination
     from popsync.destinations.smtp import SmtpDestination
-    from popsync.storage import DurableSteps, Scratch
+    from popsync.storage import DurableSteps, Scratch, SharedSyncs
 
     Destination = MaildirDestination | SmtpDestination | LmtpDestination
 
@@ -93,15 +93,20 @@ def pop3_settings_for(account: AccountConfig, config: Config, scratch: Scratch) 
     )
 
 
-def destination_for(name: str, config: Config, token: str, steps: DurableSteps) -> Destination:
+def destination_for(
+    name: str, config: Config, token: str, steps: DurableSteps, syncs: SharedSyncs
+) -> Destination:
     """Build the destination called ``name``; it opens nothing before it is used.
 
     token: names the ledger, so that two of them never use one another's files.
+    syncs: what all Maildirs share.
     """
     hostname = platform.node() or "localhost"
     match config.destinations[name]:
         case config_model.MaildirDestination(path=path):
-            return MaildirDestination(name, path, token=token, hostname=hostname, steps=steps)
+            return MaildirDestination(
+                name, path, token=token, hostname=hostname, steps=steps, syncs=syncs
+            )
         case config_model.SmtpDestination() as smtp:
             return _smtp_destination(name, smtp, config, hostname)
         case config_model.LmtpDestination() as lmtp:

@@ -34,7 +34,7 @@ from popsync.model import (
     Receipt,
     Refusal,
 )
-from popsync.storage import DurableSteps, run_in_thread
+from popsync.storage import DurableSteps, SharedSyncs, Writing, run_in_thread
 
 T = TypeVar("T")
 
@@ -65,8 +65,9 @@ _ADVICE = {
 class MaildirDestination:
     """One Maildir; made at its first use, never made again while popsync runs.
 
-    ``token`` is the ledger's own: by it popsync knows its files again. Blocking work is done in
-    threads, and a step once begun is finished before a cancellation is passed on.
+    ``token`` is the ledger's own: by it popsync knows its files again. ``syncs`` is what Maildirs
+    on one file system share. Blocking work is done in threads, and a step once begun is finished
+    before a cancellation is passed on.
     """
 
     def __init__(
@@ -77,14 +78,15 @@ class MaildirDestination:
         token: str,
         hostname: str,
         steps: DurableSteps | None = None,
+        syncs: SharedSyncs | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        steps = steps or DurableSteps()
         self.name = name
         self._path = path
         self._clock = clock
-        self._folder = MaildirFolder(
-            path, FileNames(token, hostname), steps=steps or DurableSteps()
-        )
+        self._syncs = syncs or SharedSyncs(steps)
+        self._folder = MaildirFolder(path, FileNames(token, hostname), steps=steps)
         self._used = False
         self._doubtful: list[str] = []
 
@@ -165,22 +167,30 @@ class MaildirDestination:
     # -- delivery ----------------------------------------------------------------------------
 
     async def _deliver(self, parcels: Sequence[Parcel], journal: Journal) -> None:
-        staged, refusals = await self._stage(parcels)
-        await self._announce(staged, refusals, journal)
-        if staged:
-            await _finished(self._publish(staged, journal))
+        with self._syncs.writing() as writing:
+            staged, refusals = await self._stage(parcels, writing)
+            await self._announce(staged, refusals, journal)
+            if staged:
+                await _finished(self._publish(staged, journal, writing))
 
     async def _stage(
-        self, parcels: Sequence[Parcel]
+        self, parcels: Sequence[Parcel], writing: Writing
     ) -> tuple[Sequence[StagedFile], Sequence[Refusal]]:
         staged: list[StagedFile] = []
         try:
             with self._explained():
-                too_large = await _finished(run_in_thread(self._folder.stage, parcels, staged))
+                too_large = await _finished(self._write(parcels, staged, writing))
         except BaseException:
             self._folder.discard([file.name for file in staged])
             raise
         return staged, [self._refuse_large(parcel, error) for parcel, error in too_large]
+
+    async def _write(
+        self, parcels: Sequence[Parcel], staged: list[StagedFile], writing: Writing
+    ) -> Sequence[tuple[Parcel, OSError]]:
+        too_large = await run_in_thread(self._folder.stage, parcels, staged, writing)
+        await writing.sync()
+        return too_large
 
     async def _announce(
         self, staged: Sequence[StagedFile], refusals: Sequence[Refusal], journal: Journal
@@ -199,10 +209,13 @@ class MaildirDestination:
         self._folder.discard(self._doubtful)
         self._doubtful.clear()
 
-    async def _publish(self, staged: Sequence[StagedFile], journal: Journal) -> None:
+    async def _publish(
+        self, staged: Sequence[StagedFile], journal: Journal, writing: Writing
+    ) -> None:
         names = [file.name for file in staged]
         with self._explained():
-            taken = await run_in_thread(self._folder.publish, names)
+            taken = await run_in_thread(self._folder.publish, names, writing)
+            await writing.sync()
         await journal.record(
             [
                 self._refuse_taken(file.parcel.message, file.name)

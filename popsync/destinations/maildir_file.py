@@ -7,7 +7,9 @@ from itertools import chain
 from popsync.model import Parcel
 
 # Larger ones are converted twice, for their size and for the file, to be in memory only in part.
-_JOINED_OCTETS = 2 * 1024 * 1024
+_CONVERTED_ONCE_OCTETS = 2 * 1024 * 1024
+# Up to here one more copy is cheaper than one more call of the kernel.
+_JOINED_OCTETS = 64 * 1024
 _MAX_HOST_CHARACTERS = 64
 
 # maildir(5) writes "/" and ":" of a host name as octal; a comma would begin a field.
@@ -32,9 +34,12 @@ def stored_chunks(parcel: Parcel) -> Iterator[bytes]:
 
 def form_file(parcel: Parcel) -> tuple[int, Iterable[bytes]]:
     """Give the file's size in octets and its chunks; a large content is read twice for it."""
-    if parcel.content.octets > _JOINED_OCTETS:
+    if parcel.content.octets > _CONVERTED_ONCE_OCTETS:
         return sum(map(len, stored_chunks(parcel))), stored_chunks(parcel)
-    octets = b"".join(stored_chunks(parcel))
+    if parcel.content.octets > _JOINED_OCTETS:
+        chunks = tuple(stored_chunks(parcel))
+        return sum(map(len, chunks)), chunks
+    octets = b"".join((parcel.header, *parcel.content.chunks())).replace(b"\r\n", b"\n")
     return len(octets), (octets,)
 
 

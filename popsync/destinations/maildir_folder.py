@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from enum import Enum
@@ -14,10 +14,12 @@ from typing import NamedTuple
 from popsync.destinations.maildir_file import FileNames, base_name, form_file
 from popsync.errors import DestinationMisconfigured, DestinationUnavailable
 from popsync.model import Parcel
-from popsync.storage import DurableSteps, make_directories
+from popsync.storage import DurableSteps, Writing, make_directories
 
-# Syncs that come in together share a journal commit of the file system: measured twice as fast as
-# one after the other. A few small messages are not worth a thread.
+_Put = Callable[[str, Iterable[bytes]], None]
+
+# Where every file is synced by itself, syncs that come in together share a journal commit of the
+# file system: twice as fast as one after the other. A few small messages are not worth a thread.
 _THREADS = 8
 _LEAST_FOR_A_THREAD = 8
 _LEAST_OCTETS_FOR_A_THREAD = 256 * 1024
@@ -103,44 +105,57 @@ class MaildirFolder:
     # -- delivery ----------------------------------------------------------------------------
 
     def stage(
-        self, parcels: Sequence[Parcel], staged: list[StagedFile]
+        self, parcels: Sequence[Parcel], staged: list[StagedFile], writing: Writing
     ) -> Sequence[tuple[Parcel, OSError]]:
-        """Write a durable file in ``tmp/`` for each parcel, adding it to ``staged`` at once.
+        """Write a file in ``tmp/`` for each parcel, adding it to ``staged`` at once.
 
-        Gives those that are too large for this file system. Raises OSError when none can be
-        written now; the caller then takes ``staged`` back.
+        Files and names are durable, or are so after ``writing.sync`` where that is shared. Gives
+        those that are too large for this file system. Raises OSError when none can be written
+        now; the caller then takes ``staged`` back.
         """
-        inode = self._tmp.stat().st_ino
-        size = -(-len(parcels) // _threads_for(parcels))
-        shares = [parcels[start : start + size] for start in range(0, len(parcels), size)]
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="popsync-maildir") as threads:
-            work = [threads.submit(self._stage_share, share, staged, inode) for share in shares]
-        too_large = [refused for done in work for refused in done.result()]
-        # POSIX lets a power cut take a synced file's name, and absence would pass for arrival.
-        self._steps.sync_directory(self._tmp)
-        if self._tmp.stat().st_ino != inode:
+        writing.begin(str(self._tmp), files=len(parcels))
+        inode = self._inode()
+        if writing.shares:
+            too_large = self._stage_share(parcels, staged, inode, self._steps.leave_file)
+        else:
+            too_large = self._stage_synced(parcels, staged, inode)
+        if self._inode() != inode:
             # Put back, the directory before would miss files, and that would pass for arrival.
             raise OSError(errno.ESTALE, "it was replaced while messages were written")
         return too_large
 
+    def _stage_synced(
+        self, parcels: Sequence[Parcel], staged: list[StagedFile], inode: int
+    ) -> list[tuple[Parcel, OSError]]:
+        size = -(-len(parcels) // _threads_for(parcels))
+        shares = [parcels[start : start + size] for start in range(0, len(parcels), size)]
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="popsync-maildir") as threads:
+            work = [
+                threads.submit(self._stage_share, share, staged, inode, self._put_synced)
+                for share in shares
+            ]
+        too_large = [refused for done in work for refused in done.result()]
+        # POSIX lets a power cut take a synced file's name, and absence would pass for arrival.
+        self._steps.sync_directory(self._tmp)
+        return too_large
+
     def _stage_share(
-        self, parcels: Iterable[Parcel], staged: list[StagedFile], inode: int
-    ) -> Sequence[tuple[Parcel, OSError]]:
+        self, parcels: Iterable[Parcel], staged: list[StagedFile], inode: int, put: _Put
+    ) -> list[tuple[Parcel, OSError]]:
         too_large: list[tuple[Parcel, OSError]] = []
         for parcel in parcels:
             try:
-                file, descriptor = self._write(parcel, inode)
+                name = self._write(parcel, inode, put)
             except OSError as error:
                 if error.errno != errno.EFBIG:
                     raise
                 too_large.append((parcel, error))
             else:
-                staged.append(file)
-                self._steps.sync_file(descriptor)
+                staged.append(StagedFile(name, parcel))
         return too_large
 
-    def _write(self, parcel: Parcel, inode: int) -> tuple[StagedFile, int]:
-        """Give the written file and its descriptor, which is still to be synced.
+    def _write(self, parcel: Parcel, inode: int, put: _Put) -> str:
+        """Give the name of the file that holds the parcel now.
 
         A file of the same name may be left from a try whose end is unknown, and the ledger may
         still speak of it; so it is left alone.
@@ -149,25 +164,33 @@ class MaildirFolder:
         for attempt in count():
             name = self._names.make(parcel, octets=octets, inode=inode, attempt=attempt)
             try:
-                return StagedFile(name, parcel), self._steps.write_file(self._tmp / name, chunks)
+                put(f"{self._tmp}/{name}", chunks)
             except FileExistsError:
                 continue
             except OSError:
                 self.discard([name])
                 raise
+            return name
         raise AssertionError  # count() has no end
 
-    def publish(self, names: Sequence[str]) -> frozenset[str]:
-        """Move files from ``tmp/`` to ``new/``, durably; give the names that were taken there."""
+    def _put_synced(self, path: str, chunks: Iterable[bytes]) -> None:
+        self._steps.sync_file(self._steps.write_file(path, chunks))
+
+    def publish(self, names: Sequence[str], writing: Writing | None = None) -> frozenset[str]:
+        """Move files from ``tmp/`` to ``new/``; give the names that were taken there.
+
+        The moves are durable, or are so after ``writing.sync`` where that is shared.
+        """
         taken = frozenset(name for name in names if not self._move(name))
-        self.sync()
+        if writing is None or not writing.shares:
+            self.sync()
         return taken
 
     def _move(self, name: str) -> bool:
-        target = self._new / name
+        target = f"{self._new}/{name}"
         if os.path.lexists(target):
             return False
-        self._steps.rename(self._tmp / name, target)
+        self._steps.rename(f"{self._tmp}/{name}", target)
         return True
 
     def sync(self) -> None:
@@ -179,7 +202,10 @@ class MaildirFolder:
         """Take files out of ``tmp/`` as far as that can be done; what stays has no meaning."""
         for name in names:
             with suppress(OSError):
-                self._steps.unlink(self._tmp / name)
+                self._steps.unlink(f"{self._tmp}/{name}")
+
+    def _inode(self) -> int:
+        return self._tmp.stat().st_ino
 
     # -- recovery ----------------------------------------------------------------------------
 
@@ -198,7 +224,7 @@ class MaildirFolder:
         visible = {
             base_name(path.name) for place in (self._new, self._cur) for path in place.iterdir()
         }
-        inode = self._tmp.stat().st_ino
+        inode = self._inode()
         found: dict[str, Found] = {}
         for name in names:
             absent = Found.ABSENT if self._names.belongs_to(name, inode) else Found.ELSEWHERE

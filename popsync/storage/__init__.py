@@ -2,7 +2,16 @@
 
 from popsync.storage.content import ContentWriter, Scratch
 from popsync.storage.directories import make_directories
+from popsync.storage.shared_sync import SharedSyncs, Writing
 from popsync.storage.steps import DurableSteps
 from popsync.storage.threads import run_in_thread
 
-__all__ = ["ContentWriter", "DurableSteps", "Scratch", "make_directories", "run_in_thread"]
+__all__ = [
+    "ContentWriter",
+    "DurableSteps",
+    "Scratch",
+    "SharedSyncs",
+    "Writing",
+    "make_directories",
+    "run_in_thread",
+]

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+from popsync.storage.syncfs import sync_file_system
+
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -25,7 +27,7 @@ def write_fully(descriptor: int, octets: bytes) -> None:
 class DurableSteps:
     """The real steps; a double overrides what it wants to count, log, fail or die at."""
 
-    def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+    def write_file(self, path: Path | str, chunks: Iterable[bytes]) -> int:
         """Write a new file, readable by its owner only, and give its open descriptor.
 
         The caller owes it ``sync_file``. Raises FileExistsError when the name is taken, also by a
@@ -40,6 +42,17 @@ class DurableSteps:
             raise
         return descriptor
 
+    def leave_file(self, path: Path | str, chunks: Iterable[bytes]) -> None:
+        """Write a new file in the same way and close it; the caller owes ``sync_file_system``."""
+        os.close(DurableSteps.write_file(self, path, chunks))
+
+    def sync_file_system(self, descriptor: int) -> None:
+        """Make all contents, names and moves on the file system of an open directory durable.
+
+        Whether it offers that is the caller's to know (``popsync.storage.syncfs``).
+        """
+        sync_file_system(descriptor)
+
     def sync_file(self, descriptor: int) -> None:
         """Make a written file's content durable; the descriptor is closed whatever happens."""
         try:
@@ -49,21 +62,21 @@ class DurableSteps:
             raise
         os.close(descriptor)
 
-    def sync_path(self, path: Path) -> None:
+    def sync_path(self, path: Path | str) -> None:
         """Make the content of a file that is already there durable."""
         self.sync_file(os.open(path, _OPEN))
 
-    def rename(self, old: Path, new: Path) -> None:
+    def rename(self, old: Path | str, new: Path | str) -> None:
         """Give a file its new name, replacing what has it; durable after ``sync_directory``."""
-        old.rename(new)
+        os.rename(old, new)  # noqa: PTH104 - for each message, and Path takes three times as long
 
-    def sync_directory(self, path: Path) -> None:
+    def sync_directory(self, path: Path | str) -> None:
         """Make every name that was put into or taken out of a directory durable."""
         self.sync_file(os.open(path, _OPEN_DIRECTORY))
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: Path | str) -> None:
         """Take a file's name away."""
-        path.unlink()
+        Path(path).unlink()
 
     def make_directory(self, path: Path) -> None:
         """Make one directory that only its owner may enter."""

@@ -49,19 +49,31 @@ class CutSteps(CountedSteps):
         self._unsynced: list[Unsynced] = []
         self._written: dict[int, str] = {}
 
-    def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+    def write_file(self, path: Path | str, chunks: Iterable[bytes]) -> int:
         """Write; content and name are at risk."""
 
         def write() -> int:
             descriptor = super(CountedSteps, self).write_file(path, chunks)
             self._written[descriptor] = str(path)
-            self._unsynced += [
-                Unsynced("name", str(path), ""),
-                Unsynced("content", str(path), ""),
-            ]
+            self._risk_file(str(path))
             return descriptor
 
         return self._take(write)
+
+    def leave_file(self, path: Path | str, chunks: Iterable[bytes]) -> None:
+        """Write; content and name are at risk."""
+
+        def leave() -> None:
+            super(CountedSteps, self).leave_file(path, chunks)
+            self._risk_file(str(path))
+
+        self._take(leave)
+
+    def sync_file_system(self, descriptor: int) -> None:
+        """Sync; all that was written, named or moved before it began is safe."""
+        at_risk = tuple(self._unsynced)
+        super().sync_file_system(descriptor)
+        self._keep(lambda u: u not in at_risk)
 
     def sync_file(self, descriptor: int) -> None:
         """Sync; the content is safe."""
@@ -69,17 +81,17 @@ class CutSteps(CountedSteps):
         path = self._written.pop(descriptor, "")
         self._keep(lambda u: not (u.what == "content" and u.old == path))
 
-    def sync_path(self, path: Path) -> None:
+    def sync_path(self, path: Path | str) -> None:
         """Sync; the content is safe."""
         super().sync_path(path)
         self._keep(lambda u: not (u.what == "content" and u.old == str(path)))
 
-    def sync_directory(self, path: Path) -> None:
+    def sync_directory(self, path: Path | str) -> None:
         """Sync; names made there and moves into it are safe."""
         super().sync_directory(path)
-        self._keep(lambda u: u.what == "content" or Path(u.new or u.old).parent != path)
+        self._keep(lambda u: u.what == "content" or Path(u.new or u.old).parent != Path(path))
 
-    def rename(self, old: Path, new: Path) -> None:
+    def rename(self, old: Path | str, new: Path | str) -> None:
         """Move; the move is at risk."""
 
         def rename() -> None:
@@ -87,6 +99,9 @@ class CutSteps(CountedSteps):
             self._unsynced.append(Unsynced("move", str(old), str(new)))
 
         self._take(rename)
+
+    def _risk_file(self, path: str) -> None:
+        self._unsynced += [Unsynced("name", path, ""), Unsynced("content", path, "")]
 
     def _keep(self, still_at_risk: Callable[[Unsynced], bool]) -> None:
         with self._lock:

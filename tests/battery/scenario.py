@@ -17,6 +17,7 @@ from pathlib import Path
 from popsync.agent.assembly import open_agent
 from popsync.config.load import load_config
 from popsync.storage import DurableSteps
+from popsync.storage.shared_sync import LEAST_FILES
 from tests.battery.maildrops import Maildrops, run_maildrops
 from tests.battery.receiver import Receiver, run_receiver
 from tests.battery.steps import NotedSteps
@@ -33,6 +34,8 @@ ONE = 'recipients = ["jane@example.org"]\n'
 TWO = 'recipients = ["jane@example.org", "joe@example.org"]\n'
 MESSAGES = varied_messages(4, 11)
 MORE = varied_messages(4, 12)
+MANY = varied_messages(LEAST_FILES + 1, 13)
+"""So many that a sync of their file system takes the place of one for each."""
 
 
 class Kind(Enum):
@@ -41,6 +44,7 @@ class Kind(Enum):
     KEEP_MAILDIR = "keep, into a Maildir"
     DELETE_MAILDIR = "delete, into a Maildir"
     DELETE_MAILDIR_NAMELESS = "delete, into a Maildir, without UIDL"
+    DELETE_MANY_MAILDIR = "delete, many at once into a Maildir"
     DELETE_SMTP = "delete, through SMTP"
     DELETE_LMTP = "delete, through LMTP to two recipients"
     DELETE_BOTH = "delete, into a Maildir and through SMTP"
@@ -60,7 +64,7 @@ class Desk:
         root = self._home / str(self._cases)
         root.mkdir()
         user = f"{self.kind.name}-{self._cases}"
-        self._maildrops.fill(user, MESSAGES)
+        self._maildrops.fill(user, _messages(self.kind))
         if self.kind is Kind.DELETE_MAILDIR_NAMELESS:
             self._maildrops.nameless.add(user)
         return Case(self.kind, root, user, self._maildrops, self._receiver)
@@ -73,7 +77,7 @@ class Case:
         self, kind: Kind, root: Path, user: str, maildrops: Maildrops, receiver: Receiver
     ) -> None:
         self.root = root
-        self.sent = MESSAGES
+        self.sent = _messages(kind)
         self._kind, self._user = kind, user
         self._maildrops, self._receiver = maildrops, receiver
         with receiver.lock:
@@ -210,6 +214,7 @@ class Case:
             Kind.KEEP_MAILDIR: MAILDIR,
             Kind.DELETE_MAILDIR: MAILDIR,
             Kind.DELETE_MAILDIR_NAMELESS: MAILDIR,
+            Kind.DELETE_MANY_MAILDIR: MAILDIR,
             Kind.DELETE_SMTP: SMTP + at + ONE,
             Kind.DELETE_LMTP: LMTP + at + TWO,
             Kind.DELETE_BOTH: MAILDIR + SMTP + at + ONE,
@@ -222,6 +227,10 @@ class Case:
             f'tls = "none"\nuser = "{self._user}"\npassword = "x"\nmode = "{mode}"\n'
             f"trace = false\n{names.get(self._kind, '')}"
         )
+
+
+def _messages(kind: Kind) -> list[bytes]:
+    return MANY if kind is Kind.DELETE_MANY_MAILDIR else MESSAGES
 
 
 def _ignore(_event: object) -> None:

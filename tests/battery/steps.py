@@ -36,27 +36,35 @@ class CountedSteps(DurableSteps):
             self.taken += 1
             return self._around(self.taken, step)
 
-    def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+    def write_file(self, path: Path | str, chunks: Iterable[bytes]) -> int:
         """Count, then write."""
         return self._take(lambda: DurableSteps.write_file(self, path, chunks))
+
+    def leave_file(self, path: Path | str, chunks: Iterable[bytes]) -> None:
+        """Count, then write."""
+        self._take(lambda: DurableSteps.leave_file(self, path, chunks))
+
+    def sync_file_system(self, descriptor: int) -> None:
+        """Count, then sync."""
+        self._take(lambda: DurableSteps.sync_file_system(self, descriptor))
 
     def sync_file(self, descriptor: int) -> None:
         """Count, then sync."""
         self._take(lambda: DurableSteps.sync_file(self, descriptor))
 
-    def sync_path(self, path: Path) -> None:
+    def sync_path(self, path: Path | str) -> None:
         """Count, then sync."""
         self._take(lambda: DurableSteps().sync_path(path))
 
-    def sync_directory(self, path: Path) -> None:
+    def sync_directory(self, path: Path | str) -> None:
         """Count, then sync."""
         self._take(lambda: DurableSteps().sync_directory(path))
 
-    def rename(self, old: Path, new: Path) -> None:
+    def rename(self, old: Path | str, new: Path | str) -> None:
         """Count, then rename."""
         self._take(lambda: DurableSteps.rename(self, old, new))
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: Path | str) -> None:
         """Count, then unlink."""
         self._take(lambda: DurableSteps.unlink(self, path))
 

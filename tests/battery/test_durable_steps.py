@@ -21,7 +21,9 @@ ROOMS = ("ledger", "destinations", "poll", "maildrop")
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.DELETE_MAILDIR, Kind.DELETE_MAILDIR_NAMELESS], ids=lambda kind: kind.name
+    "kind",
+    [Kind.DELETE_MAILDIR, Kind.DELETE_MAILDIR_NAMELESS, Kind.DELETE_MANY_MAILDIR],
+    ids=lambda kind: kind.name,
 )
 def test_a_process_that_dies_at_a_step_ends_as_if_undisturbed(kind: Kind) -> None:
     """Every ninth step of a delete into a Maildir, before and after it (P1, P4)."""
@@ -37,6 +39,15 @@ def test_a_power_cut_may_take_any_part_of_what_was_not_synced() -> None:
     survival = cut(Kind.KEEP_MAILDIR, every=5)
 
     assert survival.cases > 4
+    assert not survival.broken, str(survival)
+
+
+def test_a_power_cut_may_take_any_part_of_what_a_shared_sync_had_not_reached() -> None:
+    """After every eighth step of many messages at once, subsets are taken back (P1, P2, P4)."""
+    # Nine names and contents are at risk before the sync, nine moves before the second one.
+    survival = cut(Kind.DELETE_MANY_MAILDIR, every=8)
+
+    assert survival.cases > 64
     assert not survival.broken, str(survival)
 
 

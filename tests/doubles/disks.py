@@ -22,12 +22,12 @@ class HangingSteps(DurableSteps):
         if path.is_relative_to(self._dead):
             self._answers.wait()
 
-    def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+    def write_file(self, path: Path | str, chunks: Iterable[bytes]) -> int:
         """Write, or hang."""
-        self._wait(path)
+        self._wait(Path(path))
         return super().write_file(path, chunks)
 
-    def sync_directory(self, path: Path) -> None:
+    def sync_directory(self, path: Path | str) -> None:
         """Sync, or hang."""
-        self._wait(path)
+        self._wait(Path(path))
         super().sync_directory(path)

@@ -40,18 +40,29 @@ class MortalSteps(DurableSteps):
         self.dies_after = None
         self.commit_fails_after = None
 
-    def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+    def write_file(self, path: Path | str, chunks: Iterable[bytes]) -> int:
         """Die before or after the file is written."""
         self.step("before write")
         return super().write_file(path, chunks)
+
+    def leave_file(self, path: Path | str, chunks: Iterable[bytes]) -> None:
+        """Die before the file is written."""
+        self.step("before write")
+        super().leave_file(path, chunks)
+
+    def sync_file_system(self, descriptor: int) -> None:
+        """Sync, then perhaps die."""
+        super().sync_file_system(descriptor)
+        self.step("after sync")
 
     def sync_file(self, descriptor: int) -> None:
         """Sync, then perhaps die."""
         super().sync_file(descriptor)
         self.step("after sync")
 
-    def rename(self, old: Path, new: Path) -> None:
+    def rename(self, old: Path | str, new: Path | str) -> None:
         """Rename, and remember what appeared in a Maildir."""
+        new = Path(new)
         self.step("before rename")
         super().rename(old, new)
         if new.parent.name == "new":

@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -40,12 +41,14 @@ class ScriptedSteps(DurableSteps):
         self._lock = Lock()
         self._dead = False
         self._paths: dict[int, Path] = {}
+        self._left: list[Path] = []
         self._names: list[Path] = []
         self._moves: list[tuple[Path, Path]] = []
         self.log: list[str] = []
 
-    def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+    def write_file(self, path: Path | str, chunks: Iterable[bytes]) -> int:
         """Write a file; a failure comes in the middle of it."""
+        path = Path(path)
 
         def write() -> int:
             descriptor = super(ScriptedSteps, self).write_file(path, chunks)
@@ -53,11 +56,30 @@ class ScriptedSteps(DurableSteps):
             self._names.append(path)
             return descriptor
 
-        def write_half() -> None:
-            if not path.exists():
-                path.write_bytes(b"half")
+        return self._take(f"write {path.name}", write, partial(_write_half, path))
 
-        return self._take(f"write {path.name}", write, write_half)
+    def leave_file(self, path: Path | str, chunks: Iterable[bytes]) -> None:
+        """Write a file that stays unsynced; a failure comes in the middle of it."""
+        path = Path(path)
+
+        def leave() -> None:
+            super(ScriptedSteps, self).leave_file(path, chunks)
+            self._left.append(path)
+            self._names.append(path)
+
+        self._take(f"leave {path.name}", leave, partial(_write_half, path))
+
+    def sync_file_system(self, descriptor: int) -> None:
+        """Sync all contents, names and moves."""
+
+        def sync() -> None:
+            super(ScriptedSteps, self).sync_file_system(descriptor)
+            self._paths.clear()
+            self._left.clear()
+            self._names.clear()
+            self._moves.clear()
+
+        self._take("sync all", sync)
 
     def sync_file(self, descriptor: int) -> None:
         """Sync a file or directory; a failure closes it all the same."""
@@ -68,8 +90,9 @@ class ScriptedSteps(DurableSteps):
 
         self._take("sync file", sync, lambda: os.close(descriptor))
 
-    def sync_directory(self, path: Path) -> None:
+    def sync_directory(self, path: Path | str) -> None:
         """Sync a directory's names."""
+        path = Path(path)
 
         def sync() -> None:
             DurableSteps().sync_directory(path)
@@ -78,8 +101,9 @@ class ScriptedSteps(DurableSteps):
 
         self._take(f"sync {path.name}/", sync)
 
-    def rename(self, old: Path, new: Path) -> None:
+    def rename(self, old: Path | str, new: Path | str) -> None:
         """Move a file."""
+        old, new = Path(old), Path(new)
 
         def rename() -> None:
             super(ScriptedSteps, self).rename(old, new)
@@ -87,7 +111,7 @@ class ScriptedSteps(DurableSteps):
 
         self._take(f"rename to {new.parent.name}/", rename)
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: Path | str) -> None:
         """Take a name away."""
         self._take("unlink", lambda: super(ScriptedSteps, self).unlink(path))
 
@@ -120,10 +144,15 @@ class ScriptedSteps(DurableSteps):
     def _die(self) -> None:
         self._dead = True
         if self._death is Death.POWER:
-            for path in self._paths.values():
+            for path in (*self._paths.values(), *self._left):
                 path.write_bytes(b"")
             for old, new in reversed(self._moves):
                 new.rename(old)
             for name in self._names:
                 name.unlink(missing_ok=True)
         raise Died
+
+
+def _write_half(path: Path) -> None:
+    if not path.exists():
+        path.write_bytes(b"half")

@@ -23,6 +23,7 @@ from popsync.errors import (
 )
 from popsync.model import DeliveryState, Intent, Outcome, Receipt, Refusal
 from popsync.storage import DurableSteps
+from popsync.storage.shared_sync import LEAST_FILES
 from tests.contract.destination import RecordingJournal
 from tests.doubles.retrieved import RECEIVED_AT, make_parcel
 from tests.doubles.steps import ScriptedSteps
@@ -37,7 +38,7 @@ class Bench:
         self.path = root / "Mail"
         self.now = RECEIVED_AT
 
-    def destination(self, **options: DurableSteps) -> MaildirDestination:
+    def destination(self, steps: DurableSteps | None = None) -> MaildirDestination:
         """Give a new destination on the same path, as after a restart."""
         return MaildirDestination(
             "inbox",
@@ -45,7 +46,7 @@ class Bench:
             token="ab" * 8,
             hostname="h/o:st",
             clock=lambda: self.now,
-            **options,
+            steps=steps,
         )
 
     def names(self, place: str) -> list[str]:
@@ -231,11 +232,17 @@ async def test_a_maildir_that_vanished_is_not_made_again(bench: Bench) -> None:
     assert not bench.path.exists()
 
 
-async def test_a_maildir_that_is_replaced_between_two_files_gets_none(bench: Bench) -> None:
+@pytest.mark.parametrize("messages", [2, LEAST_FILES])
+async def test_a_maildir_that_is_replaced_between_two_files_gets_none(
+    bench: Bench, messages: int
+) -> None:
     """Nothing is announced: put back, it would lack a file, which passes for arrival (P1)."""
 
     class ReplacingSteps(DurableSteps):
-        def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+        def leave_file(self, path: Path | str, chunks: Iterable[bytes]) -> None:
+            os.close(self.write_file(path, chunks))
+
+        def write_file(self, path: Path | str, chunks: Iterable[bytes]) -> int:
             descriptor = super().write_file(path, chunks)
             if not (bench.path.parent / "away").exists():
                 bench.path.rename(bench.path.parent / "away")
@@ -248,7 +255,9 @@ async def test_a_maildir_that_is_replaced_between_two_files_gets_none(bench: Ben
     await destination.ready()
 
     with pytest.raises(DestinationUnavailable, match="replaced while messages were written"):
-        await destination.deliver([PARCEL, make_parcel(b"u2", b"two\r\n")], journal)
+        await destination.deliver(
+            [make_parcel(b"u%d" % n, b"%d\r\n" % n) for n in range(messages)], journal
+        )
 
     assert not journal.intents
     assert not bench.names("tmp")

@@ -14,12 +14,22 @@ from popsync.errors import DestinationUnavailable, LedgerError
 from popsync.ledger import open_ledger
 from popsync.model import MessageState
 from popsync.storage import DurableSteps
+from popsync.storage.shared_sync import LEAST_FILES
 from tests.doubles.retrieved import ACCOUNT, RECEIVED_AT, deliver_missing, make_parcel
 from tests.doubles.steps import Death, Died, ScriptedSteps
 
-PARCELS = [make_parcel(b"uid%d" % n, b"Subject: %d\r\n\r\nbody\r\n" % n) for n in range(3)]
-BODIES = sorted(b"Subject: %d\n\nbody\n" % n for n in range(3))
+PARCELS = [
+    make_parcel(b"uid%d" % n, b"Subject: %d\r\n\r\nbody\r\n" % n) for n in range(LEAST_FILES)
+]
 DELAYED_S = 60.0
+FEW = 3
+MANY = len(PARCELS)
+"""So many that their file system is synced, and not each of them."""
+
+
+def bodies(messages: int) -> list[bytes]:
+    """Give the first so many as they are to arrive, sorted."""
+    return sorted(b"Subject: %d\n\nbody\n" % n for n in range(messages))
 
 
 @pytest.fixture
@@ -30,7 +40,7 @@ def tmp_path() -> Iterator[Path]:
         yield Path(directory)
 
 
-async def run_poll(root: Path, steps: DurableSteps) -> None:
+async def run_poll(root: Path, steps: DurableSteps, messages: int = FEW) -> None:
     """Start, recover, deliver, end: all that is durable goes through ``steps``."""
     ledger = await open_ledger(root / "state", steps=steps, clock=lambda: RECEIVED_AT)
     try:
@@ -43,7 +53,7 @@ async def run_poll(root: Path, steps: DurableSteps) -> None:
             clock=lambda: RECEIVED_AT + DELAYED_S,
         )
         await destination.sweep(await ledger.staged_names())
-        await deliver_missing(ledger, destination, PARCELS)
+        await deliver_missing(ledger, destination, PARCELS[:messages])
     finally:
         await ledger.close()
 
@@ -64,10 +74,10 @@ async def states(root: Path) -> list[MessageState]:
     return [message.state for same in memory.messages.values() for message in same]
 
 
-async def count_steps(root: Path) -> int:
+async def count_steps(root: Path, messages: int = FEW) -> int:
     """Count the durable steps of an undisturbed start and poll."""
     steps = ScriptedSteps()
-    await run_poll(root, steps)
+    await run_poll(root, steps, messages)
     return len(steps.log)
 
 
@@ -107,23 +117,24 @@ READERS: list[Callable[[Reader], None]] = [Reader.ignore, Reader.read, Reader.de
 
 @pytest.mark.parametrize("death", list(Death), ids=lambda death: death.name)
 @pytest.mark.parametrize("use", READERS, ids=lambda use: use.__name__)
+@pytest.mark.parametrize("messages", [FEW, MANY])
 async def test_dying_at_any_step_delivers_each_message_exactly_once(
-    tmp_path: Path, death: Death, use: Callable[[Reader], None]
+    tmp_path: Path, death: Death, use: Callable[[Reader], None], messages: int
 ) -> None:
     """Killed or cut at the n-th step, for every n, then started again (P4)."""
-    last = await count_steps(tmp_path / "undisturbed")
+    last = await count_steps(tmp_path / "undisturbed", messages)
     for n in range(1, last + 1):
         root = tmp_path / str(n)
         reader = Reader(root)
         with pytest.raises(Died):
-            await run_poll(root, ScriptedSteps(n, death=death))
+            await run_poll(root, ScriptedSteps(n, death=death), messages)
         use(reader)
-        await run_poll(root, DurableSteps())
+        await run_poll(root, DurableSteps(), messages)
         use(reader)
-        await run_poll(root, DurableSteps())
+        await run_poll(root, DurableSteps(), messages)
 
-        assert reader.everything() == BODIES, f"step {n}"
-        assert await states(root) == [MessageState.SETTLED] * 3
+        assert reader.everything() == bodies(messages), f"step {n}"
+        assert await states(root) == [MessageState.SETTLED] * messages
         assert list((root / "Mail" / "tmp").iterdir()) == []
 
 
@@ -144,25 +155,26 @@ async def test_dying_again_during_recovery_delivers_each_message_exactly_once(
                 await run_poll(root, ScriptedSteps(second, death=Death.POWER))
             await run_poll(root, DurableSteps())
 
-            assert Reader(root).everything() == BODIES, f"steps {first} and {second}"
+            assert Reader(root).everything() == bodies(FEW), f"steps {first} and {second}"
 
 
+@pytest.mark.parametrize("messages", [FEW, MANY])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 async def test_a_failing_step_loses_nothing_and_shows_nothing_half(
-    tmp_path: Path, code: int
+    tmp_path: Path, code: int, messages: int
 ) -> None:
     """The n-th step fails, for every n: an error, no partial message, and all well next time."""
-    last = await count_steps(tmp_path / "undisturbed")
+    last = await count_steps(tmp_path / "undisturbed", messages)
     for n in range(1, last + 1):
         root = tmp_path / str(n)
         failure = OSError(code, "injected")
         with pytest.raises((DestinationUnavailable, LedgerError)):
-            await run_poll(root, ScriptedSteps(n, error=failure))
+            await run_poll(root, ScriptedSteps(n, error=failure), messages)
         after_failure = Reader(root).everything()
-        await run_poll(root, DurableSteps())
+        await run_poll(root, DurableSteps(), messages)
 
-        assert set(after_failure) <= set(BODIES), f"step {n}"
-        assert Reader(root).everything() == BODIES, f"step {n}"
+        assert set(after_failure) <= set(bodies(messages)), f"step {n}"
+        assert Reader(root).everything() == bodies(messages), f"step {n}"
         assert list((root / "Mail" / "tmp").iterdir()) == []
 
 
@@ -170,11 +182,7 @@ async def test_every_step_comes_in_its_order(tmp_path: Path) -> None:
     """Content before name before STAGED before move before receipt (P1, P2)."""
     await run_poll(tmp_path, ScriptedSteps())
     more = ScriptedSteps()
-    PARCELS.append(make_parcel(b"uid3", b"Subject: 3\r\n\r\nbody\r\n"))
-    try:
-        await run_poll(tmp_path, more)
-    finally:
-        PARCELS.pop()
+    await run_poll(tmp_path, more, FEW + 1)
 
     assert [step.partition(" 17")[0] for step in more.log] == [
         "write",
@@ -185,5 +193,21 @@ async def test_every_step_comes_in_its_order(tmp_path: Path) -> None:
         "sync new/",
         "sync cur/",
         "sync tmp/",
+        "commit",
+    ]
+
+
+async def test_many_messages_take_two_syncs(tmp_path: Path) -> None:
+    """Contents and names before STAGED, moves before the receipts (P1, P2, P8)."""
+    await run_poll(tmp_path, ScriptedSteps(), messages=0)
+    steps = ScriptedSteps()
+    await run_poll(tmp_path, steps, MANY)
+
+    assert [step.partition(" 17")[0] for step in steps.log] == [
+        *["leave"] * MANY,
+        "sync all",
+        "commit",
+        *["rename to new/"] * MANY,
+        "sync all",
         "commit",
     ]

@@ -28,9 +28,9 @@ class RecordedSteps(DurableSteps):
             raise OSError(errno.ENOSPC, "No space left on device")
         self.done.append(step)
 
-    def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+    def write_file(self, path: Path | str, chunks: Iterable[bytes]) -> int:
         """Write, or fail."""
-        self._note(f"write {path.parent.name}")
+        self._note(f"write {Path(path).parent.name}")
         return super().write_file(path, chunks)
 
     def sync_file(self, descriptor: int) -> None:
@@ -39,9 +39,9 @@ class RecordedSteps(DurableSteps):
         self._note(f"sync {where.name if where.is_dir() else where.parent.name + '/file'}")
         super().sync_file(descriptor)
 
-    def rename(self, old: Path, new: Path) -> None:
+    def rename(self, old: Path | str, new: Path | str) -> None:
         """Rename, or fail."""
-        self._note(f"rename {old.parent.name} {new.parent.name}")
+        self._note(f"rename {Path(old).parent.name} {Path(new).parent.name}")
         super().rename(old, new)
 
 

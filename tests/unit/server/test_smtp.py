@@ -27,7 +27,7 @@ GREETING = b"220 "
 class FullDisk(DurableSteps):
     """A disk on which no more file can be written."""
 
-    def write_file(self, path: Path, chunks: Iterable[bytes]) -> int:
+    def write_file(self, path: Path | str, chunks: Iterable[bytes]) -> int:
         """Refuse, naming a path that is nobody's business."""
         raise OSError(errno.ENOSPC, "No space left on device", "/var/secret/path")
 
