@@ -34,6 +34,10 @@ class UnexpectedError(PopsyncError):
     """An exception that nobody expected, as its cause: a bug of popsync, which costs one poll."""
 
 
+class PollStuck(PopsyncError):
+    """A poll got no further, and no deadline of its own had ended it."""
+
+
 # -- configuration ---------------------------------------------------------------------------
 
 

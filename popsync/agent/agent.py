@@ -8,6 +8,8 @@ from typing import Protocol, TypeVar
 
 from popsync.agent.limits import ConnectionLimits
 from popsync.agent.openings import Openings
+from popsync.agent.paced import pace, wait_for_place
+from popsync.agent.progress import Progress
 from popsync.errors import PopsyncError
 from popsync.model import Listing
 from popsync.poll.events import PollReport
@@ -71,15 +73,25 @@ class Agent:
         limits: ConnectionLimits,
     ) -> None:
         self._openings = Openings()
-        self._accounts = {name: self._bind(limits, a) for name, a in accounts.items()}
+        self._accounts = accounts
         self._destinations = destinations
         self._limits = limits
 
-    async def poll(self, name: str, *, wanted: Callable[[], bool]) -> PollReport | None:
-        """Poll one account once there is a place; None when it is not ``wanted`` any more then."""
+    async def poll(
+        self, name: str, *, wanted: Callable[[], bool], progress: Progress
+    ) -> PollReport | None:
+        """Poll one account once there is a place; None when it is not ``wanted`` any more then.
+
+        progress: is told what the poll waits for.
+        """
         account = self._accounts[name]
         async with self._limits.place(account.host):
-            return await poll_once(account.account, account.ports) if wanted() else None
+            if not wanted():
+                return None
+            progress.begin()
+            ports = self._bind(account.host, pace(account.ports, progress))
+            begin = wait_for_place(ports.open_maildrop, progress)
+            return await poll_once(account.account, replace(ports, open_maildrop=begin))
 
     def give_up_openings(self) -> None:
         """Cancel the polls whose session has not begun yet; they have nothing in hand."""
@@ -102,18 +114,18 @@ class Agent:
         reports = (_check_destination(n, d) for n, d in self._destinations.items())
         return await asyncio.gather(*reports)
 
-    def _bind(self, limits: ConnectionLimits, account: AgentAccount) -> AgentAccount:
-        """Let the account's sessions begin only when the host takes one more, or be given up."""
-        begin = partial(limits.open_maildrop, account.host, account.ports.open_maildrop)
-        open_maildrop = partial(self._openings.open_maildrop, begin)
-        return replace(account, ports=replace(account.ports, open_maildrop=open_maildrop))
+    def _bind(self, host: str, ports: Ports) -> Ports:
+        """Let sessions begin only when the host takes one more, or be given up."""
+        begin = partial(self._limits.open_maildrop, host, ports.open_maildrop)
+        return replace(ports, open_maildrop=partial(self._openings.open_maildrop, begin))
 
     async def _side_by_side(
         self, names: Sequence[str], visit: Callable[[AgentAccount], Awaitable[_Result]]
     ) -> Sequence[_Result]:
         async def in_turn(account: AgentAccount) -> _Result:
             async with self._limits.place(account.host):
-                return await visit(account)
+                ports = self._bind(account.host, account.ports)
+                return await visit(replace(account, ports=ports))
 
         return await asyncio.gather(*(in_turn(self._accounts[name]) for name in names))
 

@@ -17,7 +17,7 @@ from popsync.config.account import AccountConfig
 from popsync.config.secrets import read_secret
 from popsync.errors import LedgerError
 from popsync.ledger import StoredStanding
-from popsync.model import AccountId
+from popsync.model import AccountId, PollSummary
 
 
 class StandingMemory(Protocol):
@@ -42,6 +42,10 @@ class StandingMemory(Protocol):
 
     async def note_standing(self, account: AccountId, standing: str) -> None:
         """Remember how the account is doing."""
+        ...
+
+    async def note_poll(self, account: AccountId, summary: PollSummary) -> None:
+        """Remember what a poll came to that could not say so itself."""
         ...
 
     async def set_paused(self, account: AccountId, *, paused: bool) -> None:
@@ -123,6 +127,11 @@ class Memory:
         """Have whoever looks now see what has been polled."""
         with suppress(LedgerError):
             await self._stored.catch_up()
+
+    async def note_poll(self, account: AccountId, summary: PollSummary) -> None:
+        """Remember what a poll came to. While the ledger cannot be written, polls say so."""
+        with suppress(LedgerError):
+            await self._stored.note_poll(account, summary)
 
     async def set_paused(self, account: AccountId, *, paused: bool) -> None:
         """Remember the operator's wish. Raises LedgerError, and then nothing has changed."""

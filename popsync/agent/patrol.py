@@ -9,10 +9,13 @@ PATROL_EVERY_S = 5.0
 
 
 async def patrol(
-    check_ledger: Callable[[], Awaitable[None]], end_for: Callable[[LedgerError], None]
+    cut_stuck: Callable[[], None],
+    check_ledger: Callable[[], Awaitable[None]],
+    end_for: Callable[[LedgerError], None],
 ) -> None:
     """Walk for ever; ``end_for`` is told once why nothing may be polled any more."""
     while True:
+        cut_stuck()
         try:
             await check_ledger()
         except LedgerError as error:

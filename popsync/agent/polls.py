@@ -53,6 +53,11 @@ class Polls:
             del self._followers[account]
             follower.report.set_result(None)
 
+    def cut(self, account: AccountId) -> None:
+        """Cut the poll under way, as a crash would."""
+        if account in self._under_way:
+            self._under_way[account].cancel()
+
     def cancel(self) -> None:
         """Cut all of them, as a crash would."""
         for poll in self._under_way.values():

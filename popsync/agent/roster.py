@@ -11,7 +11,8 @@ from popsync.agent.timetable import first_in_s, timetable_for
 from popsync.agent.watched import Pollster, Watched
 from popsync.config.account import AccountConfig
 from popsync.config.model import Config
-from popsync.errors import UnknownAccount, escape
+from popsync.errors import PollStuck, UnknownAccount, escape
+from popsync.poll.events import PollReport
 
 HANDFUL = 10
 """So many accounts may begin at the same moment; more are spread over their interval."""
@@ -160,8 +161,10 @@ class Roster:
             if await watched.has_other_login():
                 self._lift(watched)
 
-    async def remember(self, watched: Watched) -> None:
-        """Have a restart not forget how an account is doing."""
+    async def remember(self, watched: Watched, report: PollReport) -> None:
+        """Have a restart not forget how an account is doing, nor ``status`` how a poll ended."""
+        if isinstance(report.error, PollStuck):
+            await self.memory.note_poll(watched.id, report.summary)
         probe_at = self._clock() + SUSPENDED_PROBE_S
         await self.memory.note(watched.id, await watched.to_remember(probe_at))
 

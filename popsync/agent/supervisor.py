@@ -14,6 +14,7 @@ from popsync.agent.memory import Memory, StandingMemory
 from popsync.agent.overview import AccountOverview, DestinationOverview
 from popsync.agent.patrol import patrol
 from popsync.agent.polls import Polls, result_of
+from popsync.agent.progress import Progress
 from popsync.agent.roster import Roster
 from popsync.agent.schedule import ClockSchedule, Schedule
 from popsync.agent.standing import next_standing
@@ -27,6 +28,9 @@ from popsync.poll.events import PollReport
 
 RETRY_PATIENCE_S = 5.0
 """Whoever asks for a poll waits so long for destinations that took no mail."""
+
+MAX_STUCK_S = 60.0
+"""A poll that was cut for being stuck and is still there after this will not end."""
 
 Build = Callable[[Config], Awaitable[Pollster]]
 
@@ -62,11 +66,15 @@ class Supervisor:
         open_schedule: Callable[[Callable[[str], None]], Schedule] = ClockSchedule,
         chance: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stop = stop
         self._observe = observe
         self._chance = chance
         self._clock = clock
+        self._monotonic = monotonic
+        self._progress: dict[AccountId, Progress] = {}
+        """Of the polls under way."""
         self._build: Build | None = None
         self._pollsters: WeakSet[Pollster] = WeakSet()
         """Those too that a reload has replaced, while they still poll."""
@@ -101,7 +109,7 @@ class Supervisor:
             self._begun.set()
             self._observe(Started(len(self._roster)))
             self._lifting = asyncio.create_task(self._roster.lift_suspensions())
-            self._patrol = asyncio.create_task(patrol(memory.check, self._end_for))
+            self._patrol = asyncio.create_task(patrol(self.cut_stuck, memory.check, self._end_for))
             await self._stop.wait()
             self._roster.close()
             for pollster in self._pollsters:
@@ -149,8 +157,9 @@ class Supervisor:
         return self._gates.overview()
 
     def is_moving(self) -> bool:
-        """Say whether every account that is due is indeed polled, or waits for its place."""
-        return self._roster.is_in_time()
+        """Say whether every account that is due is polled, or waits for its place, and gets on."""
+        stuck_s = (progress.stuck()[1] for progress in self._progress.values())
+        return self._roster.is_in_time() and max(stuck_s, default=0.0) <= MAX_STUCK_S
 
     def poll_all(self) -> None:
         """Poll every account now, suspended and paused ones too; the schedule stays as it is."""
@@ -218,14 +227,25 @@ class Supervisor:
             watched.polling_since = self._clock() if is_wanted else None
             return is_wanted
 
+        progress = self._progress[account] = Progress(self._monotonic)
         try:
-            report = await watched.poll(begins, self._clock)
+            report = await watched.poll(begins, progress, self._clock)
+            watched.polling_since = None
+            if report is not None:
+                self._learn(watched, report)
+                await self._roster.remember(watched, report)
         finally:
             watched.polling_since = None
-        if report is not None:
-            self._learn(watched, report)
-            await self._roster.remember(watched)
+            del self._progress[account]
         return report
+
+    def cut_stuck(self) -> None:
+        """Cut the polls that get no further; they count as failed, and others go on (P4, P5)."""
+        for account, progress in self._progress.items():
+            what, stuck_s = progress.stuck()
+            if stuck_s and not progress.cut_at:
+                progress.cut_at = what
+                self._polls.cut(account)
 
     def _learn(self, watched: Watched, report: PollReport) -> None:
         watched.awaits_destination = isinstance(report.error, DestinationUnavailable)

@@ -1,22 +1,34 @@
 """One account that the daemon watches over."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from popsync.agent.memory import Remembered
 from popsync.agent.overview import AccountOverview, state_of
+from popsync.agent.progress import Progress
 from popsync.agent.standing import SUSPENDED_PROBE_S, Standing
 from popsync.agent.timetable import Timetable
-from popsync.errors import SecretUnavailable, UnexpectedError, escape
+from popsync.errors import (
+    PollStuck,
+    PopsyncError,
+    SecretUnavailable,
+    UnexpectedError,
+    escape,
+)
 from popsync.model import AccountId, PollSummary
 from popsync.poll.events import PollReport
+
+_STUCK = "the poll waited for {} without end and was cut short; nothing is lost"
 
 
 class Pollster(Protocol):
     """What polls accounts: an ``Agent``."""
 
-    async def poll(self, name: str, *, wanted: Callable[[], bool]) -> PollReport | None:
+    async def poll(
+        self, name: str, *, wanted: Callable[[], bool], progress: Progress
+    ) -> PollReport | None:
         """Poll one account when its turn comes; None when it is not ``wanted`` any more then."""
         ...
 
@@ -44,16 +56,24 @@ class Watched:
     """None also while it waits for its place."""
 
     async def poll(
-        self, begins: Callable[[], bool], clock: Callable[[], float]
+        self, begins: Callable[[], bool], progress: Progress, clock: Callable[[], float]
     ) -> PollReport | None:
-        """Poll it; a bug costs this account one poll."""
+        """Poll it; a bug costs this account one poll, and so does a poll that got stuck."""
         try:
-            return await self.pollster.poll(self.name, wanted=begins)
+            return await self.pollster.poll(self.name, wanted=begins, progress=progress)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not progress.cut_at or task is None or task.uncancel():
+                raise  # it is the daemon that ends
+            return self._report_failure(PollStuck(_STUCK.format(progress.cut_at)), clock())
         except Exception as caught:  # noqa: BLE001 - no account's trouble reaches another (P5)
-            now = clock()
             error = UnexpectedError(escape(f"{type(caught).__name__}: {caught}"))
             error.__cause__ = caught
-            return PollReport(self.name, PollSummary(now, now, error=str(error)), error)
+            return self._report_failure(error, clock())
+
+    def _report_failure(self, error: PopsyncError, now: float) -> PollReport:
+        began_at = now if self.polling_since is None else self.polling_since
+        return PollReport(self.name, PollSummary(began_at, now, error=str(error)), error)
 
     def recall(self, remembered: Remembered, now: float) -> float:
         """Go on as if there had been no restart; give how long its login must not be tried yet."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from popsync.agent.events import AgentEvent
 from popsync.agent.gates import Gates
+from popsync.agent.progress import Progress
 from popsync.agent.supervisor import Supervisor
 from popsync.agent.timetable import Timetable
 from popsync.config.model import Config
@@ -53,6 +54,7 @@ class NotedStandings:
         self.noted: dict[AccountId, StoredStanding] = {}
         self.refuses: PopsyncError | None = None
         """What every write raises."""
+        self.polls: list[tuple[AccountId, PollSummary]] = []
         self.lost: PopsyncError | None = None
         """What every look at it raises."""
         self.caught_up = 0
@@ -76,6 +78,10 @@ class NotedStandings:
     async def note_standing(self, account: AccountId, standing: str) -> None:
         """Note it."""
         self._note(account, self._of(account)._replace(standing=standing))
+
+    async def note_poll(self, account: AccountId, summary: PollSummary) -> None:
+        """Note it."""
+        self.polls.append((account, summary))
 
     async def set_paused(self, account: AccountId, *, paused: bool) -> None:
         """Note it."""
@@ -116,6 +122,7 @@ class BegunPoll:
 
     account: str
     config: Config
+    progress: Progress
     _end: "asyncio.Future[PollReport]"
     cut: bool = False
 
@@ -149,12 +156,16 @@ class Crew:
         """Note it."""
         self.given_up = True
 
-    async def poll(self, name: str, *, wanted: Callable[[], bool]) -> PollReport | None:
+    async def poll(
+        self, name: str, *, wanted: Callable[[], bool], progress: Progress
+    ) -> PollReport | None:
         """Begin a poll, and give its report when the test has let it end."""
         await self.turn.wait()
         if not wanted():
             return None
-        poll = BegunPoll(name, self.config, asyncio.get_running_loop().create_future())
+        progress.begin()
+        end = asyncio.get_running_loop().create_future()
+        poll = BegunPoll(name, self.config, progress, end)
         self.begun.put_nowait(poll)
         return await poll.report()
 
@@ -176,6 +187,7 @@ class Watch:
         self.turn.set()
         self.schedules: list[NotingSchedule] = []
         self.crews: list[Crew] = []
+        self.passed_s = 0.0
         self.gates = Gates()
         self.supervisor = Supervisor(
             stop=self.stop,
@@ -183,6 +195,7 @@ class Watch:
             open_schedule=self._open_schedule,
             chance=lambda: 0.5,
             clock=lambda: 1000.0,
+            monotonic=lambda: self.passed_s,
         )
         self.running: asyncio.Task[None] | None = None
 

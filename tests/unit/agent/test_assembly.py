@@ -7,6 +7,7 @@ import pytest
 
 from popsync.agent.agent import Agent
 from popsync.agent.assembly import Assembly, open_assembly
+from popsync.agent.progress import Progress
 from popsync.config.model import Config
 from popsync.destinations.smtp import SmtpDestination
 from popsync.errors import ConnectFailed, LedgerLocked
@@ -99,8 +100,8 @@ async def test_a_poll_that_is_not_wanted_any_more_does_not_begin(
     """Asked when it has its place, not before; one that is wanted begins."""
     agent = await assembly.build_agent(config)
 
-    assert await agent.poll("jane", wanted=lambda: False) is None
-    report = await agent.poll("jane", wanted=lambda: True)
+    assert await agent.poll("jane", wanted=lambda: False, progress=Progress()) is None
+    report = await agent.poll("jane", wanted=lambda: True, progress=Progress())
     assert report is not None
     assert isinstance(report.error, ConnectFailed)
 
