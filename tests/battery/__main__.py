@@ -24,7 +24,7 @@ from tests.battery.ledgers import put_back_older, spoil
 from tests.battery.model.explore import REMOVED, SETTINGS, Exploration, explore
 from tests.battery.peers.kill_table import KILLS_HEADING, kill_each
 from tests.battery.peers.odd_table import survive_each
-from tests.battery.power_cuts import cut
+from tests.battery.power_cuts import cut, cut_recovery
 from tests.battery.refusals import corrupt, refuse
 from tests.battery.removed_rules import remove_each
 from tests.battery.scenario import Kind
@@ -79,10 +79,13 @@ def _run_mounted() -> bool:
     return not subprocess.run(command, check=False).returncode
 
 
-def run_power_cuts(_: argparse.Namespace) -> bool:
-    """Cut the power after every step of the kinds that write files of their own."""
+def run_power_cuts(options: argparse.Namespace) -> bool:
+    """Cut the power after every step; ``--long``: also in every recovery from a death."""
     kinds = (Kind.KEEP_MAILDIR, Kind.DELETE_MAILDIR, Kind.DELETE_SMTP)
-    return all([_told(cut(kind)) for kind in kinds])  # noqa: C419 - each is told, whatever fails
+    results = [_told(cut(kind)) for kind in kinds]
+    every = 1 if options.long else 5
+    results += [_told(cut_recovery(kind, every=every)) for kind in kinds]
+    return all(results)
 
 
 def run_model(_: argparse.Namespace) -> bool:
@@ -171,7 +174,7 @@ def main() -> int:
     peers.set_defaults(run=run_peers)
     removing = items.add_parser("removed-rules", help="take each rule away, in a copy")
     removing.set_defaults(run=run_removed_rules)
-    for item in (crash, refusals):
+    for item in (crash, power, refusals):
         item.add_argument("--long", action="store_true", help="the long form")
     options = parser.parse_args()
     return 0 if options.run(options) else 1

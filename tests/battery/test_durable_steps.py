@@ -7,7 +7,7 @@ import pytest
 
 import popsync
 from tests.battery.crash_points import die_once
-from tests.battery.power_cuts import cut
+from tests.battery.power_cuts import cut, cut_recovery
 from tests.battery.refusals import corrupt, refuse
 from tests.battery.scenario import Kind
 
@@ -49,6 +49,13 @@ def test_a_power_cut_may_take_any_part_of_what_a_shared_sync_had_not_reached() -
 
     assert survival.cases > 64
     assert not survival.broken, str(survival)
+
+
+def test_a_power_cut_may_come_in_the_middle_of_a_commit_and_of_a_recovery() -> None:
+    """Some commits lose their part of the log; some recoveries their removals (P1, P4)."""
+    for survival in (cut(Kind.DELETE_SMTP, every=4), cut_recovery(Kind.KEEP_MAILDIR, every=11)):
+        assert survival.cases > 8
+        assert not survival.broken, str(survival)
 
 
 @pytest.mark.parametrize("kind", [Kind.KEEP_MAILDIR, Kind.DELETE_SMTP], ids=lambda kind: kind.name)
