@@ -256,6 +256,12 @@ class ScratchUnavailable(PopsyncError, OSError):
     """A large message cannot be put down on its way: disk full, read-only, input/output error."""
 
 
+class SpoolDamaged(PopsyncError):
+    """A copy in the spool is missing, or does not hold what was put there."""
+
+    scope = Scope.MESSAGE
+
+
 # -- the ledger ------------------------------------------------------------------------------
 
 

@@ -225,6 +225,15 @@ class MessageState(Enum):
     """The operator gave it up; it is neither delivered nor deleted."""
 
 
+class Kept(Enum):
+    """Whether a message that is still owed has a copy in the spool, and what that means."""
+
+    NOT = "not kept"
+    SPOOLED = "its copy is delivered from, so it is not retrieved again"
+    LEFT = "the maildrop has stopped showing it; what is listed under its name may be another"
+    DAMAGED = "its copy cannot be used, so it is retrieved again"
+
+
 class KnownMessage(NamedTuple):
     """One generation of one unique-id, as the ledger remembers it."""
 
@@ -249,6 +258,7 @@ class KnownMessage(NamedTuple):
     """It was suspect, and a second retrieval brought the same bytes."""
     served: frozenset[str] = frozenset()
     """The destinations it was for when it was first retrieved."""
+    kept: Kept = Kept.NOT
 
 
 class Hint(NamedTuple):
@@ -299,6 +309,28 @@ class DeliveryStatus(NamedTuple):
     next_try: float | None
     doubts: int = 0
     """How often it went out, or may have, without a receipt; such a delivery carries a mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledMessage:
+    """A message that is still owed and has a copy in the spool, with all its deliveries."""
+
+    message: MessageKey
+    octets: int
+    listed_octets: int
+    suspect: bool
+    left: bool
+    """The maildrop has stopped showing it."""
+    deliveries: Mapping[DeliveryKey, DeliveryStatus]
+
+
+class Keeping(NamedTuple):
+    """What came of putting messages into the spool."""
+
+    messages: frozenset[MessageKey]
+    """Those that are safe there."""
+    trouble: str = ""
+    """Why the others are not, in words for a person."""
 
 
 # -- what the ledger is told -----------------------------------------------------------------

@@ -19,6 +19,7 @@ from popsync.maildrop.opening import connect_maildrop
 from popsync.poll.allowance import Allowance
 from popsync.poll.events import Observer
 from popsync.poll.ports import Clock, Ports
+from popsync.spool import LocalSpool
 from popsync.storage import DurableSteps, Scratch, SharedSyncs
 
 if TYPE_CHECKING:
@@ -55,7 +56,14 @@ async def open_assembly(
             )
         stack.push_async_callback(ledger.close)
         scratch, syncs = Scratch(config.state_dir), SharedSyncs(steps)
-        world = _World(ledger, scratch, observe, stopping, clock, steps, syncs)
+        spool = LocalSpool(
+            config.state_dir,
+            token=ledger.token,
+            scratch=scratch,
+            max_octets=config.limits.spool_octets,
+            steps=steps,
+        )
+        world = _World(ledger, spool, scratch, observe, stopping, clock, steps, syncs)
         assembly = Assembly(world, sweeps=not looks_only)
         stack.push_async_callback(assembly.close)
         yield assembly
@@ -91,6 +99,7 @@ class _World:
     """What all accounts share, whatever the configuration becomes."""
 
     ledger: SqliteLedger
+    spool: LocalSpool
     scratch: Scratch
     observe: Observer
     stopping: Callable[[], bool]
@@ -128,11 +137,12 @@ class Assembly:
         gates = await self.gates.put_before(destinations)
         if self._sweeps:
             self._sweeps = False
-            await _sweep(destinations, gates, self._world.ledger)
+            await _sweep(destinations, gates, self._world)
         accounts = {
             name: _agent_account(name, config, gates, self._world) for name in config.accounts
         }
         limits = self._limits_for(config)
+        self._world.spool.max_octets = config.limits.spool_octets
         replaced = [d for n, d in self._destinations.items() if destinations.get(n) is not d]
         self._config, self._destinations, self._limits = config, destinations, limits
         self._retired += replaced
@@ -172,13 +182,14 @@ async def _close(destinations: Iterable["Destination"]) -> None:
 
 
 async def _sweep(
-    destinations: Mapping[str, "Destination"], gates: Mapping[str, Gate], ledger: SqliteLedger
+    destinations: Mapping[str, "Destination"], gates: Mapping[str, Gate], world: _World
 ) -> None:
     """Remove the files that a crash left half written; what is staged stays for recovery.
 
     Nothing is delivered where that is still going on: it would be taken for what a crash left.
     """
-    staged = await ledger.staged_names()
+    await world.spool.open(await world.ledger.all_spooled())
+    staged = await world.ledger.staged_names()
     maildirs = {n: d for n, d in destinations.items() if isinstance(d, MaildirDestination)}
     await asyncio.gather(*(gates[n].prepare(d.sweep(staged)) for n, d in maildirs.items()))
 
@@ -192,6 +203,7 @@ def _agent_account(
         open_maildrop=partial(connect_maildrop, pop3_settings_for(account, config, world.scratch)),
         destinations={target: destinations[target] for target in account.deliver_to},
         ledger=world.ledger,
+        spool=world.spool,
         clock=world.clock,
         observe=world.observe,
         stopping=world.stopping,

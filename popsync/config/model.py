@@ -28,6 +28,7 @@ from popsync.config.fields import (
     OptionalListen,
     OptionalPath,
     SecretField,
+    Size,
     TextList,
 )
 from popsync.config.table import Table
@@ -115,6 +116,14 @@ class LimitsConfig(Table):
         default=50,
         description="Most POP3 connections to one host at a time; fewer when it refuses more.",
         examples=[4],
+    )
+    spool_octets: Size = Field(
+        default=1024**3,
+        alias="spool_size",
+        description="Most that is kept in state_dir of messages that were retrieved and that a "
+        "destination does not take yet; more of them stays on the server.",
+        examples=["200MB"],
+        json_schema_extra={"default": "1GB"},
     )
 
 

@@ -21,18 +21,22 @@ WHERE message = ? AND destination = ? AND recipient = ?
 """
 
 # A pending delivery without next_try is due now. Without any delivery nothing is owed. What the
-# operator dropped stays dropped.
+# operator dropped stays dropped. With its last delivery a message needs no copy in the spool; if
+# only that was left of it, what is listed under its unique-id next is another message (P1).
 _REFRESH = """
 UPDATE message
-SET gone_at = NULL, (state, next_try, settled_at) = (
+SET (state, next_try, settled_at, gone_at, spooled) = (
     SELECT
-        CASE WHEN total(state <> 'delivered') = 0 THEN 'settled'
+        CASE WHEN total(state <> 'delivered') = 0
+             THEN iif(message.spooled = 1 AND message.gone_at IS NOT NULL, 'gone', 'settled')
              WHEN total(state NOT IN ('delivered', 'held')) > 0 THEN 'pending'
              ELSE 'held' END,
         CASE WHEN total(state NOT IN ('delivered', 'held') AND next_try IS NULL) = 0
              THEN min(next_try) FILTER (WHERE state <> 'delivered') END,
         CASE WHEN total(state <> 'delivered') = 0
-             THEN coalesce(message.settled_at, :now) END
+             THEN coalesce(message.settled_at, :now) END,
+        iif(message.spooled = 1, message.gone_at, NULL),
+        iif(total(state <> 'delivered') = 0, 0, message.spooled)
     FROM delivery WHERE message = :id
 )
 WHERE id = :id AND state <> 'dropped'

@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from sqlite3 import Connection
 from typing import TypeVar
 
 from popsync.errors import LedgerLocked
-from popsync.ledger import polling, recording, rerouting
+from popsync.ledger import polling, recording, rerouting, spooling
 from popsync.ledger.failures import translated
 from popsync.ledger.lock import StateLock
 from popsync.ledger.marker import mark_directory
@@ -40,6 +41,7 @@ from popsync.model import (
     MessageNumber,
     PollSummary,
     SeenMessage,
+    SpooledMessage,
     UniqueId,
     UnretrievedMessage,
 )
@@ -110,6 +112,36 @@ class SqliteLedger:
             return
         now = self._clock()
         await self._write(lambda connection: recording.record(connection, seen, changes, now=now))
+
+    async def take_over(
+        self,
+        seen: Sequence[SeenMessage],
+        changes: Sequence[DeliveryChange],
+        former: Sequence[MessageKey],
+    ) -> None:
+        """Record what renamed messages owe, and let the ones in the spool that they were end."""
+        now = self._clock()
+
+        def take_over(connection: Connection) -> None:
+            recording.record(connection, seen, changes, now=now)
+            spooling.retire(connection, former, now=now)
+
+        await self._write(take_over)
+
+    async def spooled(self, account: AccountId) -> Sequence[SpooledMessage]:
+        """Give what the account still owes of messages that have a copy in the spool."""
+        return await self._ask(lambda reader: reader.spooled(account))
+
+    async def note_spooled(self, messages: Collection[MessageKey]) -> None:
+        """Remember that messages have a sound copy in the spool."""
+        await self._write(lambda connection: spooling.note_spooled(connection, messages))
+
+    async def note_damaged(self, message: MessageKey, reason: str) -> None:
+        """Remember that a copy cannot be used; held, if the maildrop shows it no more either."""
+        now = self._clock()
+        await self._write(
+            lambda connection: spooling.note_damaged(connection, message, reason, now=now)
+        )
 
     async def reroute(self, account: AccountId, routes: Collection[tuple[str, str]]) -> int:
         """Let undelivered messages follow ``routes``; give how many deliveries were held now."""
@@ -193,6 +225,10 @@ class SqliteLedger:
     async def check(self) -> None:
         """Make sure that nobody has removed or replaced the file. Raises LedgerCorrupt."""
         await asyncio.get_running_loop().run_in_executor(self._questions, self._check)
+
+    async def all_spooled(self) -> Mapping[MessageKey, int]:
+        """Give the messages of all accounts that have a copy in the spool, with their octets."""
+        return await self._ask(LedgerReader.all_spooled)
 
     async def staged_names(self) -> frozenset[str]:
         """Give the names of all files that open intents of any account speak of."""

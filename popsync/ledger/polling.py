@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from popsync.ledger.recording import number_of_account
+from popsync.ledger.spooling import note_left
 from popsync.model import AccountId, Hint, MessageNumber, PollSummary, UniqueId
 
 TOMBSTONES_KEPT_S = 90 * 86400.0
@@ -16,17 +17,17 @@ UPDATE message SET deletions = deletions + 1
 WHERE account = ? AND unique_id = ? AND state <> 'gone'
 """
 
-# What a crash left half done waits for its recovery, which needs no server; what the operator
-# dropped stays dropped should it come back. All else is beyond reach: even a held message could
-# only be tried again by retrieving it.
+# What lies in the spool is delivered without the server. What a crash left half done waits for its
+# recovery, which needs none either; what the operator dropped stays dropped should it come back.
+# All else is beyond reach: even a held message could only be tried again by retrieving it.
 _BURY = """
 UPDATE message SET state = 'gone', gone_at = ?, next_try = NULL
-WHERE account = ? AND unique_id = ? AND state NOT IN ('gone', 'dropped')
+WHERE account = ? AND unique_id = ? AND state NOT IN ('gone', 'dropped') AND spooled = 0
   AND NOT EXISTS (SELECT 1 FROM delivery
                   WHERE message = message.id AND delivery.state IN ('staged', 'dot_sent'))
 """
 
-_PRUNE = "DELETE FROM message WHERE account = ? AND gone_at < ?"
+_PRUNE = "DELETE FROM message WHERE account = ? AND gone_at < ? AND spooled = 0"
 
 _CLOSE_LISTING = "UPDATE account SET polled_before = 1, renumbering = ? WHERE id = ?"
 
@@ -67,7 +68,10 @@ def close_listing(
 ) -> None:
     """Bury what a complete listing no longer shows, forget old tombstones, mark it polled."""
     number = number_of_account(connection, account)
-    connection.executemany(_BURY, [(now, number, unique_id) for unique_id in gone])
+    left = frozenset(gone)
+    if left:
+        connection.executemany(_BURY, [(now, number, unique_id) for unique_id in left])
+        note_left(connection, number, left, now=now)
     connection.execute(_PRUNE, (number, now - TOMBSTONES_KEPT_S))
     connection.execute(_CLOSE_LISTING, (renumbering, number))
 

@@ -17,6 +17,7 @@ from popsync.ledger.reports import (
     StoredStanding,
 )
 from popsync.ledger.schema import read_token
+from popsync.ledger.spooling import read_all_spooled, read_spooled
 from popsync.ledger.stories import read_delivered, read_stories
 from popsync.model import (
     AccountId,
@@ -28,11 +29,13 @@ from popsync.model import (
     Digest,
     Hint,
     Intent,
+    Kept,
     KnownMessage,
     MessageKey,
     MessageNumber,
     MessageState,
     PollSummary,
+    SpooledMessage,
     UniqueId,
 )
 
@@ -59,9 +62,12 @@ FROM account WHERE key = ?
 # In the order of KnownMessage's fields.
 _KNOWN = """
 SELECT unique_id, digest, state, copies, first_seen, settled_at, next_try, suspect, deletions,
-       oversize, listed_octets, served
+       oversize, listed_octets, served,
+       iif(spooled = 0, 0, iif(gone_at IS NOT NULL, 2, iif(reason <> '', 3, 1)))
 FROM message WHERE account = ? ORDER BY generation
 """
+
+_KEPT = (Kept.NOT, Kept.SPOOLED, Kept.LEFT, Kept.DAMAGED)
 
 _MESSAGE = """
 SELECT message.id FROM account JOIN message ON account = account.id
@@ -209,6 +215,16 @@ class LedgerReader:
         with self._snapshot() as connection:
             return frozenset(name for (name,) in connection.execute(_STAGED_NAMES))
 
+    def spooled(self, account: AccountId) -> Sequence[SpooledMessage]:
+        """Give what the account still owes of messages that have a copy in the spool."""
+        with self._snapshot() as connection:
+            return read_spooled(connection, account)
+
+    def all_spooled(self) -> Mapping[MessageKey, int]:
+        """Give the messages of all accounts that have a copy in the spool, with their octets."""
+        with self._snapshot() as connection:
+            return read_all_spooled(connection)
+
     def accounts(self) -> Sequence[AccountReport]:
         """Give where each account stands that was ever polled, by name."""
         with self._snapshot() as connection:
@@ -269,7 +285,7 @@ def _read_known(
     served: dict[str, frozenset[str]] = {}
     for row in connection.execute(_KNOWN, (account,)):
         unique_id, digest, state, copies, first, settled, next_try, *rest = row
-        suspect, deletions, oversize, listed_octets, names = rest
+        suspect, deletions, oversize, listed_octets, names, kept = rest
         if names not in served:
             served[names] = frozenset(json.loads(names))
         message = KnownMessage(
@@ -286,6 +302,7 @@ def _read_known(
             listed_octets,
             suspect == 2,
             served[names],
+            _KEPT[kept],
         )
         earlier = known.get(unique_id)
         known[unique_id] = (message,) if earlier is None else (*earlier, message)

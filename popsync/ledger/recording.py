@@ -25,7 +25,9 @@ SELECT digest, id, generation FROM message WHERE account = ? AND unique_id = ?
 """
 
 _SEE_AGAIN = """
-UPDATE message SET copies = ?, suspect = iif(?, min(suspect + 1, 2), 0), listed_octets = ?
+UPDATE message
+SET copies = ?, suspect = iif(?, min(suspect + 1, 2), 0), listed_octets = ?,
+    gone_at = iif(spooled = 1, NULL, gone_at)
 WHERE id = ?
 """
 
@@ -50,7 +52,7 @@ WHERE account = ? AND digest = ? AND settled_at IS NOT NULL ORDER BY length(serv
 
 # Once a whole message has come, the stump that came before in its place is no message.
 _BURY_STUMPS = """
-UPDATE message SET state = 'gone', gone_at = :now, next_try = NULL
+UPDATE message SET state = 'gone', gone_at = :now, next_try = NULL, spooled = 0
 WHERE account = :account AND unique_id = :unique_id AND suspect > 0 AND digest <> :digest
 """
 

@@ -4,9 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from popsync.errors import DeliveryBroken, DeliveryLooped, LedgerError, escape
+from popsync.errors import (
+    DeliveryBroken,
+    DeliveryLooped,
+    DestinationUnavailable,
+    LedgerError,
+    escape,
+)
 from popsync.model import (
-    DeliveryState,
     Envelope,
     MessageKey,
     Parcel,
@@ -25,15 +30,17 @@ from popsync.poll.header import (
 )
 from popsync.poll.isolation import isolate_bugs
 from popsync.poll.journal import BatchJournal
+from popsync.poll.keeping import put_by
 from popsync.poll.session import Session
 
 
 async def deliver_batch(messages: Sequence[RetrievedMessage], session: Session) -> None:
     """Bring each message to every destination that is owed it, all destinations at once.
 
-    What came of each is in ``session`` and in the ledger afterwards. Closes the contents. Raises
-    LedgerError or DestinationUnavailable, once every destination has ended. A bug that a message
-    brings to light stops no other (P5) and is raised in the end.
+    What came of each is in ``session`` and in the ledger afterwards: what a destination lacks,
+    also because it takes nothing now, is put into the spool. Closes the contents. Raises
+    LedgerError, once every destination has ended. A bug that a message brings to light stops no
+    other (P5) and is raised in the end.
     """
     rows: dict[MessageKey, list[RetrievedMessage]] = defaultdict(list)
     settled: set[MessageKey] = set()
@@ -66,10 +73,12 @@ async def _deliver(rows: Rows, settled: set[MessageKey], session: Session) -> No
         await _send([c for c in consignments if not c.loop], journal, session)
     finally:
         for consignment in consignments:
-            if _is_settled(consignment, journal):
+            if journal.has_settled(consignment.statuses):
                 settled.add(consignment.key)
                 _count_delivered(consignment, session)
         _count_refused(journal, session)
+        _count_waiting(consignments, journal, session)
+    await put_by(consignments, settled, journal, session)
 
 
 async def _blame(
@@ -98,6 +107,7 @@ def _open_journal(consignments: Sequence[Consignment], session: Session) -> Batc
         account=session.account.name,
         seen={c.key: _seen(c, session) for c in consignments},
         statuses={key: status for c in consignments for key, status in c.statuses.items()},
+        written=session.from_spool,
     )
 
 
@@ -127,14 +137,19 @@ async def _hold_looped(consignments: Sequence[Consignment], journal: BatchJourna
 async def _send(
     consignments: Sequence[Consignment], journal: BatchJournal, session: Session
 ) -> None:
-    """Let every destination deliver its parcels; raise the gravest of their errors."""
-    work = []
+    """Let every destination that is up deliver its parcels; raise the gravest of their errors."""
+    work = {}
     for name, destination in session.ports.destinations.items():
         parcels = [p for c in consignments if (p := _pack(c, name, session)) is not None]
-        if parcels:
-            work.append(destination.deliver(parcels, journal))
-    results = await asyncio.gather(*work, return_exceptions=True)
-    errors = [result for result in results if isinstance(result, BaseException)]
+        if parcels and name not in session.down:
+            work[name] = destination.deliver(parcels, journal)
+    results = await asyncio.gather(*work.values(), return_exceptions=True)
+    errors = []
+    for name, result in zip(work, results, strict=True):
+        if isinstance(result, DestinationUnavailable):
+            session.down[name] = result
+        elif isinstance(result, BaseException):
+            errors.append(result)
     if errors:
         raise min(errors, key=lambda error: not isinstance(error, LedgerError))
 
@@ -180,10 +195,19 @@ def _count_refused(journal: BatchJournal, session: Session) -> None:
     session.deferred += len(journal.deferred - journal.held)
 
 
-def _is_settled(consignment: Consignment, journal: BatchJournal) -> bool:
-    return all(
-        status.state is DeliveryState.DELIVERED or key in journal.received
-        for key, status in consignment.statuses.items()
+def _count_waiting(
+    consignments: Sequence[Consignment], journal: BatchJournal, session: Session
+) -> None:
+    """Count as deferred, too, what waits for one destination that takes nothing now.
+
+    When none does the poll's error tells, and what was not even retrieved waits as well.
+    """
+    if not session.down or session.is_cut_off:
+        return
+    answered = journal.held | journal.deferred
+    session.deferred += sum(
+        c.key not in answered and any(key.destination in session.down for key in c.owed)
+        for c in consignments
     )
 
 
@@ -191,13 +215,18 @@ def _part(rows: Rows, settled: Collection[MessageKey], session: Session) -> None
     """Tell the session which rows are settled, and which must not be deleted in any case."""
     for key, same in rows.items():
         listed = [row.listed for row in same]
-        (session.settled if key in settled else session.unsettled).extend(listed)
+        if key in settled:
+            session.settled += listed
+        elif key in session.kept:
+            session.spooled += listed
+        else:
+            session.unsettled += listed
         for row in same:
             _note_suspect(row, session)
 
 
 def _note_suspect(row: RetrievedMessage, session: Session) -> None:
-    if row.suspect:
+    if row.suspect and not session.from_spool:
         session.suspect.add(row.listed.unique_id)
         text = f"message {escape(row.listed.unique_id)} stays on the server: {row.suspect}"
         session.ports.observe(Warned(session.account.name, text))

@@ -29,12 +29,15 @@ MAX_BATCH_OCTETS = 8 * 1024 * 1024
 async def carry(maildrop: Maildrop, session: Session) -> None:
     """Retrieve what the plan wants and deliver it; the outcome is in ``session``.
 
-    What arrived whole before the maildrop broke is delivered before its error is raised. Raises
-    what the maildrop, the destinations and the ledger raise.
+    What arrived whole before the maildrop broke is delivered before its error is raised. Once
+    nobody takes what is retrieved, nothing more is asked for. Raises what the maildrop and the
+    ledger raise.
     """
     carrier = _Carrier(session)
     wanted = [without_key(listed) for listed in session.plan.retrieve]
-    bursts = maildrop.retrieve(wanted, stopping=session.ports.stopping)
+    bursts = maildrop.retrieve(
+        wanted, stopping=lambda: session.ports.stopping() or session.is_stranded
+    )
     try:
         try:
             async with aclosing(bursts):

@@ -56,14 +56,18 @@ async def consign(rows: Rows, session: Session) -> tuple[Consignment, ...]:
     }
     if strangers:
         known |= await recognise(
-            session.account.id, strangers, session.memory, session.ports.ledger
+            session.account.id,
+            strangers,
+            session.memory,
+            session.ports.ledger,
+            listed=session.plan.rows,
         )
     now = session.ports.clock()
     routes = session.account.routes
     consignments = []
     for key, same in rows.items():
         statuses = known[key] if key in known else _every_delivery(key, routes)
-        owed = _due_deliveries(statuses, routes, now)
+        owed = due_deliveries(statuses, routes, now)
         # What the ledger knows was looked at when it was new, or the operator wants it sent.
         is_new = key not in known
         loop = explain_loop(headers[key], session.account.loop_mark) if is_new else ""
@@ -78,7 +82,7 @@ async def consign_unread(
     routes = session.account.routes
     known = await session.ports.ledger.deliveries([key])
     statuses = known[key] if key in known else _every_delivery(key, routes)
-    owed = _due_deliveries(statuses, routes, session.ports.clock())
+    owed = due_deliveries(statuses, routes, session.ports.clock())
     return Consignment(key, rows, statuses, owed, NO_HEADER, loop="")
 
 
@@ -114,7 +118,7 @@ def _every_delivery(key: MessageKey, routes: Sequence[Route]) -> Statuses:
     }
 
 
-def _due_deliveries(
+def due_deliveries(
     statuses: Statuses, routes: Sequence[Route], now: float
 ) -> tuple[DeliveryKey, ...]:
     """Give what is not delivered yet, may be tried now, and has a destination to go to."""

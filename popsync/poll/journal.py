@@ -32,16 +32,25 @@ class BatchJournal:
         account: str,
         seen: Mapping[MessageKey, SeenMessage],
         statuses: Mapping[DeliveryKey, DeliveryStatus],
+        written: bool = False,
     ) -> None:
+        """``written``: the ledger knows all of ``seen`` and need not be told again."""
         self._ports = ports
         self._account = account
         self._seen = seen
-        self._unwritten = dict(seen)
+        self._unwritten = {} if written else dict(seen)
         self._statuses = statuses
         self.received: set[DeliveryKey] = set()
         """Deliveries whose receipt is durable."""
         self.held: set[MessageKey] = set()
         self.deferred: set[MessageKey] = set()
+
+    def has_settled(self, statuses: Mapping[DeliveryKey, DeliveryStatus]) -> bool:
+        """Whether all deliveries of a message have their receipts, then or since."""
+        return all(
+            status.state is DeliveryState.DELIVERED or key in self.received
+            for key, status in statuses.items()
+        )
 
     async def record(self, settled: Sequence[Outcome], intents: Sequence[Intent]) -> None:
         """Make outcomes and intents durable in one transaction, then tell the observer."""

@@ -103,7 +103,7 @@ def _without_found(session: Session) -> Sequence[UniqueId]:
     skipped = [skip.listed for skip in session.plan.skip]
     found = {
         listed.number: listed.unique_id
-        for listed in (*session.settled, *session.unsettled, *skipped)
+        for listed in (*session.settled, *session.spooled, *session.unsettled, *skipped)
         if listed.number in nameless and is_content_key(listed.unique_id)
     }
     if len(found) < len(nameless):

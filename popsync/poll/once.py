@@ -1,10 +1,11 @@
 """One poll of one account, top to bottom: from the listing to QUIT."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from popsync.errors import (
+    DestinationUnavailable,
     MaildropError,
     PipeliningUnfit,
     PopsyncError,
@@ -40,6 +41,7 @@ from popsync.poll.recovery import settle_intents
 from popsync.poll.renumbering import find_vanished
 from popsync.poll.session import Session
 from popsync.poll.shifted import doubt_shifted, doubted_digests
+from popsync.poll.spooled import deliver_spooled, find_down
 
 MAX_SESSIONS = 3
 """A poll that is not done after so many sessions goes on at the next one."""
@@ -55,14 +57,15 @@ async def poll_once(account: Account, ports: Ports) -> PollReport:
     try:
         outset = await ports.ledger.outset(account.id)
         if outset.owes:
-            await settle_intents(account, ports)
+            await settle_intents(account, ports, tally.down)
+        tally.add(await deliver_spooled(account, ports, tally.down))
         purpose = _Purpose.EVERYTHING
         for _ in range(MAX_SESSIONS):
             purpose = await _run_session(account, ports, tally, purpose, outset)
             if purpose is _Purpose.NOTHING:
                 break
             outset = await ports.ledger.outset(account.id)
-        error = tally.broken_by
+        error = tally.broken_by or _tell_down(account, ports, tally)
     except PopsyncError as caught:
         error = tally.broken_by or caught
     except Exception as caught:  # noqa: BLE001 - doubt keeps mail: it ends this poll, no other
@@ -104,6 +107,8 @@ class _Tally:
     left_out: int = 0
     broken_by: PopsyncError | None = None
     """What ended a session in the middle of retrieval."""
+    down: dict[str, DestinationUnavailable] = field(default_factory=dict)
+    """The destinations that were found to take nothing, and what they said."""
 
     def add(self, session: Session) -> None:
         self.delivered += session.delivered
@@ -156,8 +161,10 @@ async def _run_session(
         tally.left_out = listing.left_out
         announce(account, ports, listing, plan)
         await note_plan(account, ports, memory, plan)
-        vanished = find_vanished(memory, plan.gone) | doubted_digests(memory)
-        session = Session(account, ports, memory, listing, plan, vanished)
+        spooled = ports.spool.held(account.id)
+        vanished = find_vanished(memory, plan.gone, spooled, listed=plan.rows)
+        vanished |= doubted_digests(memory)
+        session = Session(account, ports, memory, listing, plan, tally.down, vanished)
         try:
             await _carry(maildrop, session)
         except PipeliningUnfit as error:
@@ -190,11 +197,11 @@ async def _turn_to_content(account: Account, ports: Ports, memory: AccountMemory
 
 
 async def _carry(maildrop: Maildrop, session: Session) -> None:
-    if not session.plan.retrieve:
-        return
-    for destination in session.ports.destinations.values():
-        await destination.ready()
-    await carry(maildrop, session)
+    """Retrieve, unless nobody would take it: what some destinations take waits for the others."""
+    if session.plan.retrieve:
+        await find_down(session)
+        if not session.is_stranded:
+            await carry(maildrop, session)
 
 
 async def _part_broken(session: Session, error: PopsyncError) -> _Purpose:
@@ -203,7 +210,8 @@ async def _part_broken(session: Session, error: PopsyncError) -> _Purpose:
     It may be the reason, so the next poll retrieves all others first; and what was delivered
     before can be deleted in a session of its own (P5).
     """
-    had = {m.number for m in (*session.settled, *session.unsettled, *session.refused)}
+    outcomes = (session.settled, session.spooled, session.unsettled, session.refused)
+    had = {listed.number for outcome in outcomes for listed in outcome}
     broken = next((m for m in session.plan.retrieve if m.number not in had), None)
     if broken is not None and not is_nameless(broken):
         note = UnretrievedMessage(
@@ -224,8 +232,8 @@ async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> _
     """Delete what may be deleted and QUIT; or, when QUIT is too early, part without it.
 
     Some servers hide what was retrieved once a session ends with QUIT. So while a message was
-    retrieved and is not delivered, the connection is dropped, and the deletions of the others
-    have to wait for a session of their own.
+    retrieved and is neither delivered nor in the spool, the connection is dropped, and the
+    deletions of the others have to wait for a session of their own.
     """
     if session.unsettled:
         return await _part_early(session)
@@ -265,7 +273,7 @@ async def _note_hints(
     hints = next_hints(
         session.listing,
         memory,
-        (*session.settled, *session.unsettled),
+        (*session.settled, *session.spooled, *session.unsettled),
         broken=broken,
         deleted=deleted,
         now=session.ports.clock(),
@@ -292,6 +300,15 @@ async def _fall_back(account: Account, ports: Ports, error: PipeliningUnfit) -> 
     text = f"{error}; from now on one command at a time is sent to this server"
     ports.observe(Warned(account.name, text))
     return _Purpose.NOTHING if ports.stopping() else _Purpose.EVERYTHING
+
+
+def _tell_down(account: Account, ports: Ports, tally: _Tally) -> PopsyncError | None:
+    """Give the poll's error when no destination takes anything; warn of one among others."""
+    if len(tally.down) == len(ports.destinations):
+        return next(iter(tally.down.values()), None)
+    for error in tally.down.values():
+        ports.observe(Warned(account.name, f"{error}; what it is owed waits in the spool"))
+    return None
 
 
 async def _close_poll(account: Account, ports: Ports, report: PollReport) -> PollReport:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from popsync.model import (
     AccountMemory,
+    Kept,
     KnownMessage,
     ListedMessage,
     Listing,
@@ -40,6 +41,7 @@ class Reason(Enum):
     UNSERVED = "delivered before all of its destinations were configured, so it stays"
     TOO_LARGE = "larger than max_size"
     DEFERRED = "not delivered yet, to be tried again later"
+    SPOOLED = "not delivered yet, to be delivered from the spool"
     HELD = "held: no destination takes it"
     DROPPED = "dropped by the operator"
     ADOPTED = "was there before the first poll"
@@ -89,6 +91,9 @@ class _Delete(NamedTuple):
 
 
 _Verdict = _Retrieve | _Delete | Skip
+
+# What is listed under the unique-id of a message that is kept otherwise is looked at anew.
+_NOT_KEPT, _SPOOLED = Kept.NOT, Kept.SPOOLED
 
 
 def plan_poll(listing: Listing, memory: AccountMemory, policy: Policy, now: float) -> PollPlan:
@@ -183,6 +188,8 @@ class _Session:
         return _Retrieve(listed)
 
     def _judge_known(self, listed: ListedMessage, known: KnownMessage) -> _Verdict:
+        if known.kept is _SPOOLED:
+            return Skip(listed, Reason.SPOOLED, known.next_try)
         match known.state:
             case MessageState.SETTLED:
                 return self._judge_settled(listed, known)
@@ -190,10 +197,8 @@ class _Session:
                 return self._judge_due(listed, known, Reason.DEFERRED)
             case MessageState.HELD:
                 return self._judge_held(listed, known)
-            case MessageState.ADOPTED:
-                return Skip(listed, Reason.ADOPTED)
-            case MessageState.DROPPED:
-                return Skip(listed, Reason.DROPPED)
+            case MessageState.ADOPTED | MessageState.DROPPED:
+                return Skip(listed, Reason[known.state.name])
             case MessageState.GONE:  # pragma: no cover - _live leaves these out
                 return _Retrieve(listed)
 
@@ -241,7 +246,11 @@ class _Session:
 
 
 def _live(known: Iterable[KnownMessage]) -> tuple[KnownMessage, ...]:
-    return tuple(k for k in known if k.state is not MessageState.GONE)
+    return tuple(
+        k
+        for k in known
+        if k.state is not MessageState.GONE and (k.kept is _NOT_KEPT or k.kept is _SPOOLED)
+    )
 
 
 def _differs(known: KnownMessage, listed: ListedMessage) -> bool:
@@ -317,7 +326,8 @@ def _gone(
     return tuple(
         unique_id
         for unique_id, known in memory.messages.items()
-        if unique_id not in rows and any(k.state is not MessageState.GONE for k in known)
+        if unique_id not in rows
+        and any(k.state is not MessageState.GONE and k.kept is not Kept.LEFT for k in known)
     )
 
 
@@ -326,9 +336,15 @@ def _expected(memory: AccountMemory) -> tuple[UniqueId, ...]:
     expected = tuple(
         unique_id
         for unique_id, known in memory.messages.items()
-        if any(k.state is not MessageState.GONE and not k.deletions for k in known)
+        if any(_is_expected(k) for k in known)
     )
     return expected if len(expected) >= RENUMBERING_MIN_KNOWN else ()
+
+
+def _is_expected(known: KnownMessage) -> bool:
+    # Some servers hide what was retrieved; what is in the spool was, and stays known all the same.
+    is_there = known.state is not MessageState.GONE and known.kept is _NOT_KEPT
+    return is_there and not known.deletions
 
 
 def _is_renumbered(messages: Sequence[ListedMessage], memory: AccountMemory) -> bool:

@@ -1,6 +1,14 @@
 """What a poll needs from the world. Nothing here knows POP3's wire, SQLite or files."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,6 +16,7 @@ from popsync.model import (
     AccountId,
     AccountMemory,
     AccountOutset,
+    Content,
     DeliveryChange,
     DeliveryKey,
     DeliveryStatus,
@@ -15,6 +24,7 @@ from popsync.model import (
     Hint,
     Intent,
     Journal,
+    Keeping,
     ListedMessage,
     Listing,
     MessageKey,
@@ -24,6 +34,7 @@ from popsync.model import (
     PollSummary,
     Retrieval,
     SeenMessage,
+    SpooledMessage,
     UniqueId,
     UnretrievedMessage,
 )
@@ -160,6 +171,27 @@ class Ledger(Protocol):
         """Remember messages with the deliveries they owe, then change deliveries."""
         ...
 
+    async def take_over(
+        self,
+        seen: Sequence[SeenMessage],
+        changes: Sequence[DeliveryChange],
+        former: Sequence[MessageKey],
+    ) -> None:
+        """Record what renamed messages owe, and let the ones in the spool that they were end."""
+        ...
+
+    async def spooled(self, account: AccountId) -> Sequence[SpooledMessage]:
+        """Give what the account still owes of messages that have a copy in the spool."""
+        ...
+
+    async def note_spooled(self, messages: Collection[MessageKey]) -> None:
+        """Remember that messages have a sound copy in the spool."""
+        ...
+
+    async def note_damaged(self, message: MessageKey, reason: str) -> None:
+        """Remember that a copy cannot be used; held, if the maildrop shows it no more either."""
+        ...
+
     async def note_unretrieved(
         self, account: AccountId, messages: Sequence[UnretrievedMessage]
     ) -> None:
@@ -193,6 +225,36 @@ class Ledger(Protocol):
         ...
 
 
+class Spool(Protocol):
+    """Durable copies of messages that were retrieved and that some destination lacks.
+
+    What it holds is the ledger's to say; a copy that the ledger does not speak of means nothing.
+    """
+
+    def held(self, account: AccountId) -> Collection[MessageKey]:
+        """Give the account's messages that have a copy here; takes no time."""
+        ...
+
+    def has_room(self) -> bool:
+        """Say whether a small message would be taken now."""
+        ...
+
+    async def keep(self, contents: Mapping[MessageKey, Content]) -> Keeping:
+        """Make a copy of each, in order, until one is refused; those given are durable.
+
+        A copy that is there is replaced. Raises nothing of the disk's: it is told in words.
+        """
+        ...
+
+    async def fetch(self, message: MessageKey) -> Content:
+        """Give a message's content, the same octets that were kept. Raises SpoolDamaged."""
+        ...
+
+    async def release(self, messages: Iterable[MessageKey]) -> None:
+        """Take copies away that nobody is owed any more."""
+        ...
+
+
 Clock = Callable[[], float]
 """Gives the time in seconds since the epoch."""
 
@@ -204,6 +266,7 @@ class Ports:
     open_maildrop: OpenMaildrop
     destinations: Mapping[str, Destination]
     ledger: Ledger
+    spool: Spool
     clock: Clock
     observe: Observer
     stopping: Callable[[], bool]

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from popsync.errors import DeliveryRejected, PopsyncError, escape
+from popsync.errors import DeliveryRejected, DestinationUnavailable, PopsyncError, escape
 from popsync.model import Intent, Outcome, Refusal
 from popsync.poll.disposition import change_after_outcome
 from popsync.poll.events import Warned
@@ -11,11 +11,13 @@ from popsync.poll.policy import Account
 from popsync.poll.ports import Destination, Ports
 
 
-async def settle_intents(account: Account, ports: Ports) -> None:
+async def settle_intents(
+    account: Account, ports: Ports, down: dict[str, DestinationUnavailable]
+) -> None:
     """Have every destination say what became of its open steps, and record it.
 
-    Until that is known the messages behind them must not be retrieved again (P4), so an error
-    here ends the poll: LedgerError, DestinationUnavailable.
+    One that cannot say so now is added to ``down``: its steps stay open, and nothing else is
+    delivered there meanwhile (P4). Raises LedgerError.
     """
     await _reroute(account, ports)
     intents = await ports.ledger.open_intents(account.id)
@@ -24,12 +26,16 @@ async def settle_intents(account: Account, ports: Ports) -> None:
         by_destination[intent.destination].append(intent)
     for name, open_here in by_destination.items():
         destination = ports.destinations.get(name)
-        outcomes = (
-            await _recover(destination, open_here, account, ports)
-            if destination
-            else _strand(open_here)
-        )
-        await _record(outcomes, open_here, ports)
+        try:
+            outcomes = (
+                await _recover(destination, open_here, account, ports)
+                if destination
+                else _strand(open_here)
+            )
+        except DestinationUnavailable as error:
+            down[name] = error
+        else:
+            await _record(outcomes, open_here, ports)
 
 
 async def _recover(

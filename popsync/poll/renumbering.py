@@ -1,6 +1,6 @@
 """Known messages under new unique-ids: they are recognised by their digest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from popsync.model import (
     AccountId,
@@ -25,13 +25,21 @@ Statuses = Mapping[DeliveryKey, DeliveryStatus]
 _UNFINISHED = frozenset({MessageState.PENDING, MessageState.HELD, MessageState.GONE})
 
 
-def find_vanished(memory: AccountMemory, gone: Sequence[UniqueId]) -> frozenset[Digest]:
+def find_vanished(
+    memory: AccountMemory,
+    gone: Sequence[UniqueId],
+    spooled: Iterable[MessageKey],
+    *,
+    listed: Container[UniqueId],
+) -> frozenset[Digest]:
     """Give the digests of messages that left the listing though nobody told them to.
 
     They may have been renamed one by one, or all of too few for the guard to notice: a new
-    unique-id with the same octets is then the same message.
+    unique-id with the same octets is then the same message. What lies in the spool may have left
+    long ago.
     """
-    return frozenset(
+    left = frozenset(key.digest for key in spooled if key.unique_id not in listed)
+    return left.union(
         known.digest
         for unique_id in gone
         for known in memory.messages[unique_id]
@@ -40,24 +48,40 @@ def find_vanished(memory: AccountMemory, gone: Sequence[UniqueId]) -> frozenset[
 
 
 async def recognise(
-    account: AccountId, octets: Mapping[MessageKey, int], memory: AccountMemory, ledger: Ledger
+    account: AccountId,
+    octets: Mapping[MessageKey, int],
+    memory: AccountMemory,
+    ledger: Ledger,
+    *,
+    listed: Container[UniqueId],
 ) -> dict[MessageKey, Statuses]:
     """Give the deliveries of those messages that are known under other unique-ids.
 
     octets: the size of each message of the account. Most have none left to make. What another
     still owes is durable under its new name on return, with its attempts and doubts, so that no
-    destination gets again what it has and no repeat goes unmarked (P4).
+    destination gets again what it has and no repeat goes unmarked (P4). A former one that lies in
+    the spool ends with that, for it would be delivered once more.
     """
     settled = await ledger.known_digests(account, [key.digest for key in octets])
     former = _unfinished([key for key in octets if key.digest not in settled], memory)
     found = await ledger.deliveries([old for same in former.values() for old in same])
     owed = {key: _owed([found[old] for old in same], key) for key, same in former.items()}
     if owed:
-        await ledger.record(
+        await ledger.take_over(
             [_seen(key, octets[key], statuses) for key, statuses in owed.items()],
             [_change(d, status) for statuses in owed.values() for d, status in statuses.items()],
+            [old for same in former.values() for old in same if _ends(old, memory, listed)],
         )
     return owed | {key: {} for key in octets if key.digest in settled}
+
+
+def _ends(former: MessageKey, memory: AccountMemory, listed: Container[UniqueId]) -> bool:
+    """Tell whether a message has a new name, rather than an identical copy with one."""
+    if former.unique_id not in listed:
+        return True
+    # In doubt, it may have come under a name that is another's.
+    same = (k for k in memory.messages[former.unique_id] if k.digest == former.digest)
+    return any(known.suspect for known in same)
 
 
 def _unfinished(

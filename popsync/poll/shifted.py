@@ -23,7 +23,7 @@ async def doubt_shifted(session: Session) -> None:
     sizes = sorted(listed.octets for listed in session.plan.retrieve)
     had = {
         listed.unique_id: listed
-        for listed in (*session.settled, *session.unsettled)
+        for listed in (*session.settled, *session.spooled, *session.unsettled)
         if listed.unique_id not in session.suspect  # looked at again as it is
         and not is_nameless(listed)
         and _has_equals(listed, sizes)

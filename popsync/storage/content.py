@@ -46,6 +46,21 @@ class Scratch:
             writer.discard()
             raise
 
+    def read_file(self, path: Path) -> Content:
+        """Give the content that a file holds now; it stays readable when the name goes.
+
+        Raises OSError.
+        """
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            octets = os.fstat(descriptor).st_size
+            if octets > self._memory_octets:
+                digest = _digest(descriptor)
+                return _FileContent(os.dup(descriptor), octets, digest)
+            return self.from_bytes(os.pread(descriptor, self._memory_octets, 0))
+        finally:
+            os.close(descriptor)
+
     def new_content(self) -> "ContentWriter":
         """Begin a content that arrives piece by piece."""
         return ContentWriter(self._directory, memory_octets=self._memory_octets)
@@ -148,6 +163,14 @@ class _FileContent:
         if not chunk:
             raise OSError(errno.EIO, "a spilled message became shorter")
         return chunk
+
+
+def _digest(descriptor: int) -> Digest:
+    hashed, offset = sha256(), 0
+    while chunk := os.pread(descriptor, CHUNK_OCTETS, offset):
+        hashed.update(chunk)
+        offset += len(chunk)
+    return Digest(hashed.digest())
 
 
 @contextmanager

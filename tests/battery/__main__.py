@@ -27,7 +27,7 @@ from tests.battery.peers.odd_table import survive_each
 from tests.battery.power_cuts import cut, cut_recovery
 from tests.battery.refusals import corrupt, refuse
 from tests.battery.removed_rules import remove_each
-from tests.battery.scenario import Kind
+from tests.battery.scenario import SPOOLING, Kind
 
 
 def run_kill_loop(options: argparse.Namespace) -> bool:
@@ -81,7 +81,7 @@ def _run_mounted() -> bool:
 
 def run_power_cuts(options: argparse.Namespace) -> bool:
     """Cut the power after every step; ``--long``: also in every recovery from a death."""
-    kinds = (Kind.KEEP_MAILDIR, Kind.DELETE_MAILDIR, Kind.DELETE_SMTP)
+    kinds = (Kind.KEEP_MAILDIR, Kind.DELETE_MAILDIR, Kind.DELETE_SMTP, *SPOOLING)
     results = [_told(cut(kind)) for kind in kinds]
     every = 1 if options.long else 5
     results += [_told(cut_recovery(kind, every=every)) for kind in kinds]

@@ -73,8 +73,8 @@ def _survive(case: Case, moment: tuple[int, When]) -> str:
 
 def end_well(case: Case) -> str:
     """Poll until nothing is open, look, poll once more, look whether anything changed."""
-    if status := case.poll():
-        return f"the next run failed with {status}: {case.error}"
+    if status := case.poll_to_the_end():
+        return f"a later run failed with {status}: {case.error}"
     if finding := case.unfair():
         return finding
     before = case.arrived(), case.left()

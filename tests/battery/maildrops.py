@@ -23,6 +23,9 @@ class Maildrops(socketserver.ThreadingTCPServer):
         self.nameless: set[str] = set()
         """Users for whom UIDL is not known."""
 
+        self.hides = False
+        """Shows nothing any more that was retrieved in a session that ended with QUIT."""
+
     @property
     def port(self) -> int:
         """Where it listens."""
@@ -46,11 +49,13 @@ class _Session(socketserver.StreamRequestHandler):
         self._say(b"+OK ready")
         self._user = ""
         self._deleted: set[int] = set()
+        self._retrieved: set[int] = set()
         self._drop: list[tuple[bytes, bytes]] = []
         while line := self.rfile.readline():
             verb, _, rest = line.strip().partition(b" ")
             if verb.upper() == b"QUIT":
-                gone = [self._drop[n] for n in self._deleted]
+                hidden = self._retrieved if self.server.hides else set()
+                gone = [self._drop[n] for n in self._deleted | hidden]
                 kept = [m for m in self.server.messages.get(self._user, []) if m not in gone]
                 self.server.messages[self._user] = kept
                 self._say(b"+OK bye")
@@ -92,6 +97,7 @@ class _Session(socketserver.StreamRequestHandler):
             self._deleted.add(index)
             self._say(b"+OK")
             return
+        self._retrieved.add(index)
         lines = self._drop[index][1].split(CRLF)[:-1]
         stuffed = [b"." + line if line.startswith(b".") else line for line in lines]
         self._say(b"+OK", *stuffed, b".")

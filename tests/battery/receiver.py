@@ -22,6 +22,11 @@ class Receiver(socketserver.ThreadingTCPServer):
         self.lmtp = lmtp
         self.lock = threading.Lock()
         self.accepted: list[tuple[str, bytes]] = []
+        self.is_down = False
+        """Takes nothing, and says so in its greeting."""
+        self.greylists = 0
+        """Puts off so many messages that it sees for the first time."""
+        self.seen: set[bytes] = set()
 
     @property
     def port(self) -> int:
@@ -39,6 +44,9 @@ class _Session(socketserver.StreamRequestHandler):
     disable_nagle_algorithm = True
 
     def handle(self) -> None:
+        if self.server.is_down:
+            self._say(b"421 receiver.example.org is down")
+            return
         self._say(b"220 receiver.example.org ready")
         recipients: list[str] = []
         while line := self.rfile.readline():
@@ -72,6 +80,11 @@ class _Session(socketserver.StreamRequestHandler):
 
     def _accept(self, message: bytes, recipients: list[str]) -> None:
         with self.server.lock:
+            is_new = message not in self.server.seen
+            if is_new and len(self.server.seen) < self.server.greylists:
+                self.server.seen.add(message)
+                self._say(b"451 come again")
+                return
             self.server.accepted += [(recipient, message) for recipient in recipients]
         for _ in recipients if self.server.lmtp else recipients[:1]:
             self._say(b"250 taken")

@@ -46,8 +46,8 @@ def _refused(case: Case, fault: tuple[int, int]) -> str:
         return f"it ended with {status}"
     if tally := case.tally().altered:
         return f"{tally} messages are there in part"
-    if status := case.poll():
-        return f"the next run failed: {case.error}"
+    if status := case.poll_to_the_end():
+        return f"a later run failed: {case.error}"
     return case.unfair()
 
 

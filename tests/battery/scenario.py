@@ -48,6 +48,35 @@ class Kind(Enum):
     DELETE_SMTP = "delete, through SMTP"
     DELETE_LMTP = "delete, through LMTP to two recipients"
     DELETE_BOTH = "delete, into a Maildir and through SMTP"
+    DELETE_PUT_OFF = "delete, through SMTP that puts off at first"
+    DELETE_FROM_SPOOL = "delete, through SMTP, from the spool"
+    KEEP_BOTH_DOWN = "keep, Maildir and SMTP, which is down at first"
+    KEEP_BOTH_FROM_SPOOL = "keep, Maildir and SMTP, from the spool"
+
+
+SPOOLING = (
+    Kind.DELETE_PUT_OFF,
+    Kind.DELETE_FROM_SPOOL,
+    Kind.KEEP_BOTH_DOWN,
+    Kind.KEEP_BOTH_FROM_SPOOL,
+)
+"""Their server hides what it gave once a session ends with QUIT, so only the spool has it."""
+_LATER = frozenset({Kind.DELETE_FROM_SPOOL, Kind.KEEP_BOTH_FROM_SPOOL})
+_THROUGH_MAILDIR = frozenset(
+    {
+        Kind.KEEP_MAILDIR,
+        Kind.DELETE_MAILDIR,
+        Kind.DELETE_MAILDIR_NAMELESS,
+        Kind.DELETE_MANY_MAILDIR,
+        Kind.DELETE_BOTH,
+        Kind.KEEP_BOTH_DOWN,
+        Kind.KEEP_BOTH_FROM_SPOOL,
+    }
+)
+_TO_BOTH = frozenset({Kind.DELETE_BOTH, Kind.KEEP_BOTH_DOWN, Kind.KEEP_BOTH_FROM_SPOOL})
+_THROUGH_RECEIVER = frozenset(Kind) - _THROUGH_MAILDIR | _TO_BOTH
+POLLS_TO_THE_END = 4
+"""What was put off, and put off again because the reply was lost, is delivered by then."""
 
 
 class Desk:
@@ -59,7 +88,7 @@ class Desk:
         self._cases = 0
 
     def begin(self) -> "Case":
-        """Give a full maildrop that nobody has polled yet."""
+        """Give a full maildrop that nobody has polled yet, or one whose mail is in the spool."""
         self._cases += 1
         root = self._home / str(self._cases)
         root.mkdir()
@@ -67,7 +96,10 @@ class Desk:
         self._maildrops.fill(user, _messages(self.kind))
         if self.kind is Kind.DELETE_MAILDIR_NAMELESS:
             self._maildrops.nameless.add(user)
-        return Case(self.kind, root, user, self._maildrops, self._receiver)
+        case = Case(self.kind, root, user, self._maildrops, self._receiver)
+        if self.kind in _LATER and case.poll():
+            raise RuntimeError((root / "error").read_text())
+        return case
 
 
 class Case:
@@ -80,8 +112,13 @@ class Case:
         self.sent = _messages(kind)
         self._kind, self._user = kind, user
         self._maildrops, self._receiver = maildrops, receiver
+        self._polls = 0
+        self._maildrops.hides = kind in SPOOLING
         with receiver.lock:
             receiver.accepted.clear()
+            receiver.seen.clear()
+            # Three in a row would look like a server that takes nothing.
+            receiver.greylists = 2 * (kind in {Kind.DELETE_PUT_OFF, Kind.DELETE_FROM_SPOOL})
         (root / "popsync.toml").touch(mode=0o600)
         (root / "popsync.toml").write_text(self._text())
 
@@ -94,8 +131,13 @@ class Case:
     ) -> int:
         """Poll once in a process of its own; give its exit status: 0 is well, 1 an error.
 
-        prepare: what that process does first. later_s: how much later it is by its clock.
+        prepare: what that process does first. later_s: how much later it is by its clock. Where
+        the spool is used, each poll comes an hour after the one before.
         """
+        self._polls += 1
+        is_down = self._kind in {Kind.KEEP_BOTH_DOWN, Kind.KEEP_BOTH_FROM_SPOOL}
+        self._receiver.is_down = is_down and self._polls == 1
+        later_s += 3600 * self._polls * (self._kind in SPOOLING)
         child = os.fork()
         if child:
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -106,6 +148,11 @@ class Case:
             self._note(traceback.format_exc())
             status = 1
         os._exit(status)
+
+    def poll_to_the_end(self) -> int:
+        """Poll until nothing should be open; give the first exit status that is not 0."""
+        polls = POLLS_TO_THE_END if self._kind in SPOOLING else 1
+        return next((status for _ in range(polls) if (status := self.poll())), 0)
 
     @property
     def error(self) -> str:
@@ -151,12 +198,14 @@ class Case:
 
     def expected_left(self) -> int:
         """Give how many messages are to be on the server in the end."""
+        if self._kind in {Kind.KEEP_BOTH_DOWN, Kind.KEEP_BOTH_FROM_SPOOL}:
+            return self.left()  # a session that did not come to QUIT hid nothing
         return len(self.sent) if self._kind is Kind.KEEP_MAILDIR else 0
 
     def strays(self) -> int:
-        """Give how many files lie in the Maildir's ``tmp/``."""
-        staged = self.maildir / "tmp"
-        return len(list(staged.iterdir())) if staged.exists() else 0
+        """Give how many files lie in the Maildir's ``tmp/`` and in the spool."""
+        places = (self.maildir / "tmp", self.root / "state" / "spool")
+        return sum(len(list(place.iterdir())) for place in places if place.exists())
 
     def unfair(self, *, marks_allowed: bool = False) -> str:
         """Say what is not as an undisturbed run would have left it; empty when all is well.
@@ -164,11 +213,11 @@ class Case:
         marks_allowed: also a Maildir may have messages twice that bear a mark.
         """
         tally = self.tally()
-        maildir_only = "MAILDIR" in self._kind.name
+        maildir_only = self._kind not in _THROUGH_RECEIVER
         broken = tally.lost or tally.altered or tally.unmarked
         broken = broken or (maildir_only and not marks_allowed and tally.doubled)
         if broken or self.left() != self.expected_left() or self.strays():
-            return f"{tally}, {self.left()} on the server, {self.strays()} in tmp"
+            return f"{tally}, {self.left()} on the server, {self.strays()} in tmp or spool"
         return ""
 
     def unsafe(self) -> str:
@@ -197,35 +246,31 @@ class Case:
         (self.root / "error").write_text(error)
 
     def _places(self) -> Iterator[list[bytes]]:
-        if "MAILDIR" in self._kind.name or self._kind is Kind.DELETE_BOTH:
+        if self._kind in _THROUGH_MAILDIR:
             maildirs = (self.maildir, self.root / AWAY)
             places = (mail / name for mail in maildirs for name in ("new", "cur"))
             yield [file.read_bytes() for p in places if p.exists() for file in p.iterdir()]
         with self._receiver.lock:
             accepted = list(self._receiver.accepted)
-        if self._kind in {Kind.DELETE_SMTP, Kind.DELETE_BOTH, Kind.DELETE_LMTP}:
+        if self._kind in _THROUGH_RECEIVER:
             yield [message for recipient, message in accepted if recipient.startswith("jane")]
         if self._kind is Kind.DELETE_LMTP:
             yield [message for recipient, message in accepted if recipient.startswith("joe")]
 
     def _text(self) -> str:
         at = f'host = "127.0.0.1"\nport = {self._receiver.port}\n'
-        destinations = {
-            Kind.KEEP_MAILDIR: MAILDIR,
-            Kind.DELETE_MAILDIR: MAILDIR,
-            Kind.DELETE_MAILDIR_NAMELESS: MAILDIR,
-            Kind.DELETE_MANY_MAILDIR: MAILDIR,
-            Kind.DELETE_SMTP: SMTP + at + ONE,
-            Kind.DELETE_LMTP: LMTP + at + TWO,
-            Kind.DELETE_BOTH: MAILDIR + SMTP + at + ONE,
-        }
-        names = {Kind.DELETE_BOTH: 'deliver_to = ["inbox", "relay"]\n'}
-        mode = "keep" if self._kind is Kind.KEEP_MAILDIR else "delete"
+        relay = LMTP + at + TWO if self._kind is Kind.DELETE_LMTP else SMTP + at + ONE
+        destinations = MAILDIR * (self._kind in _THROUGH_MAILDIR)
+        destinations += relay * (self._kind in _THROUGH_RECEIVER)
+        # One after the other: what is put off then takes the same steps every time.
+        destinations += "connections = 1\n" * (self._kind in SPOOLING)
+        names = 'deliver_to = ["inbox", "relay"]\n' * (self._kind in _TO_BOTH)
+        mode = "keep" if self._kind.name.startswith("KEEP") else "delete"
         return (
-            f'state_dir = "state"\n{destinations[self._kind]}'
+            f'state_dir = "state"\n{destinations}'
             f'[account.jane]\nhost = "127.0.0.1"\nport = {self._maildrops.port}\n'
             f'tls = "none"\nuser = "{self._user}"\npassword = "x"\nmode = "{mode}"\n'
-            f"trace = false\n{names.get(self._kind, '')}"
+            f"trace = false\n{names}"
         )
 
 

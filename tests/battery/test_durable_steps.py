@@ -17,7 +17,7 @@ DURABLE = re.compile(
 )
 # Where nothing durable is meant: what a crash may leave behind or undo without harm.
 MEANINGLESS_LINES = frozenset({"fresh.unlink(missing_ok=True)"})
-ROOMS = ("ledger", "destinations", "poll", "maildrop")
+ROOMS = ("ledger", "destinations", "spool", "poll", "maildrop")
 
 
 @pytest.mark.parametrize(

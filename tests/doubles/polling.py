@@ -9,7 +9,8 @@ from popsync.poll.events import Delivered, Event, NotDelivered, PollReport, Warn
 from popsync.poll.once import poll_once
 from popsync.poll.policy import Account, Policy, Route
 from popsync.poll.ports import Destination, Ports
-from popsync.storage import DurableSteps
+from popsync.spool import LocalSpool
+from popsync.storage import DurableSteps, Scratch
 from tests.doubles.maildrop import RemoteMaildrop, TrackedContent
 
 ACCOUNT_ID = AccountId("jane@pop.example.org")
@@ -42,6 +43,11 @@ class Desk:
         self.stopping = False
         self.allowance = Allowance()
 
+        self.spool_octets = 10**6
+        """What the spool of the next process may hold."""
+        self.free_octets = 10**9
+        """What its disk has left."""
+
     @property
     def ledger(self) -> SqliteLedger:
         """The open ledger."""
@@ -53,6 +59,15 @@ class Desk:
         self._ledger = await open_ledger(
             self._state_dir, steps=self._steps, clock=lambda: self.now
         )
+        self.spool = LocalSpool(
+            self._state_dir,
+            token=self.ledger.token,
+            scratch=Scratch(self._state_dir),
+            max_octets=self.spool_octets,
+            steps=self._steps,
+            free=lambda _: self.free_octets,
+        )
+        await self.spool.open(await self.ledger.all_spooled())
 
     async def close(self) -> None:
         """End it."""
@@ -89,11 +104,18 @@ class Desk:
             open_maildrop=self.server.open,
             destinations=self.destinations,
             ledger=self.ledger,
+            spool=self.spool,
             clock=lambda: self.now,
             observe=self.events.append,
             stopping=lambda: self.stopping,
             allowance=self.allowance,
         )
+
+    @property
+    def spooled(self) -> list[Path]:
+        """The files that lie in the spool."""
+        directory = self._state_dir / "spool"
+        return sorted(directory.iterdir()) if directory.exists() else []
 
     @property
     def warnings(self) -> list[str]:

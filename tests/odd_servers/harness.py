@@ -18,6 +18,7 @@ from popsync.poll.events import Event, PollReport, Warned
 from popsync.poll.once import poll_once
 from popsync.poll.policy import Account, Policy, Route
 from popsync.poll.ports import Destination, Ports
+from popsync.spool import LocalSpool
 from popsync.storage import Scratch
 from tests.doubles.pop3_script import ScriptedServer
 from tests.odd_servers.server import OddServer
@@ -107,10 +108,12 @@ async def open_bench(
             to = destination or MaildirDestination(
                 "inbox", maildir, token=ledger.token, hostname="here"
             )
+            spool = LocalSpool(state, token=ledger.token, scratch=Scratch(state), max_octets=10**9)
             ports = Ports(
                 open_maildrop=partial(connect_maildrop, settings),
                 destinations={to.name: to},
                 ledger=ledger,
+                spool=spool,
                 clock=lambda: clock[0],
                 observe=events.append,
                 stopping=lambda: False,

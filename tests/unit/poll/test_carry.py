@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 import pytest
 
-from popsync.errors import DestinationUnavailable, LedgerUnavailable, PeerClosed
+from popsync.errors import LedgerUnavailable, PeerClosed
 from popsync.model import ListedMessage, Parcel, Retrieval
 from popsync.poll import carry as carry_module
 from popsync.poll.allowance import MAX_OCTETS
@@ -180,21 +180,22 @@ async def test_what_arrived_before_a_broken_line_is_delivered_first(
 
 
 @pytest.mark.parametrize("burst", [2, 6])
-async def test_a_failed_delivery_ends_the_retrieval_and_closes_all(
+async def test_a_destination_that_goes_down_ends_the_retrieval(
     desk: Desk, inbox: TwoPhaseDestination, burst: int
 ) -> None:
-    """Nothing further is delivered, and every content is given back."""
+    """What was asked for still comes, and waits in the spool; every content is given back."""
     desk.server.burst = burst
     desk.server.add(*MAIL)
     maildrop, session = await begin(desk)
     inbox.down = True
 
-    with pytest.raises(DestinationUnavailable):
-        await carry(maildrop, session)
+    await carry(maildrop, session)
 
     assert len(inbox.batches) == 1
-    assert session.settled == []
-    assert len(session.unsettled) == burst
+    assert session.settled == session.unsettled == []
+    # With two messages in a burst the next two arrive while the first are being delivered.
+    assert len(session.spooled) == {2: 4, 6: 6}[burst]
+    assert len(desk.spooled) == len(session.spooled)
     assert all_closed(desk)
 
 
@@ -205,10 +206,10 @@ async def test_a_delivery_that_fails_after_the_last_burst_is_told(
     desk.server.add(*MAIL[:3])
 
     async def fail(parcels: Sequence[Parcel]) -> None:
-        raise DestinationUnavailable("gone")
+        raise LedgerUnavailable("gone")
 
     inbox.before_delivery = fail
-    with pytest.raises(DestinationUnavailable):
+    with pytest.raises(LedgerUnavailable):
         await carry(*await begin(desk))
 
     assert inbox.batches == [2]
@@ -222,9 +223,12 @@ async def test_a_delivery_error_comes_before_a_broken_line(
     desk.server.add(*MAIL[:3])
     maildrop, session = await begin(desk)
     desk.server.faults.break_after = 2
-    inbox.down = True
 
-    with pytest.raises(DestinationUnavailable) as caught:
+    async def fail(parcels: Sequence[Parcel]) -> None:
+        raise LedgerUnavailable("gone")
+
+    inbox.before_delivery = fail
+    with pytest.raises(LedgerUnavailable) as caught:
         await carry(maildrop, session)
 
     assert isinstance(caught.value.__context__, PeerClosed)
@@ -342,8 +346,11 @@ async def test_the_generator_of_the_maildrop_is_closed(
             finally:
                 ended.append(True)
 
-    inbox.down = True
-    with pytest.raises(DestinationUnavailable):
+    async def fail(parcels: Sequence[Parcel]) -> None:
+        raise LedgerUnavailable("gone")
+
+    inbox.before_delivery = fail
+    with pytest.raises(LedgerUnavailable):
         await carry(Watched(), session)  # type: ignore[arg-type]  # it needs no more of it
 
     assert ended == [True]

@@ -82,6 +82,7 @@ EXPECTED = {
     "DeliveryInDoubt": DEFER,
     "DeliveryUndone": DEFER,
     "ScratchUnavailable": BACK_OFF,
+    "SpoolDamaged": DEFER,
     "LedgerError": BACK_OFF,
     "LedgerUnavailable": BACK_OFF,
     "LedgerLocked": STOP,

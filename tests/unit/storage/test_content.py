@@ -151,3 +151,29 @@ def test_a_file_cut_short_under_us_is_an_error(scratch: Scratch) -> None:
     with pytest.raises(OSError, match="shorter"):
         list(content.chunks())
     content.close()
+
+
+@pytest.mark.parametrize("octets", [b"", b"x" * 1000, b"y" * 1001, LARGE])
+def test_a_file_can_be_read_as_a_content(scratch: Scratch, tmp_path: Path, octets: bytes) -> None:
+    """Its digest is that of what it holds now; it stays readable when the name goes."""
+    path = tmp_path / "file"
+    path.write_bytes(octets)
+    content = scratch.read_file(path)
+    path.unlink()
+
+    assert (content.octets, content.digest) == (len(octets), sha256(octets).digest())
+    assert b"".join(content.chunks()) == octets
+    content.close()
+
+
+def test_what_cannot_be_read_as_a_content_costs_no_descriptor(
+    scratch: Scratch, tmp_path: Path
+) -> None:
+    """A link is not followed, a directory not read."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    (tmp_path / "link").symlink_to(tmp_path)
+    for name in ("missing", "link", "."):
+        with pytest.raises(OSError, match="Errno"):
+            scratch.read_file(tmp_path / name)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
