@@ -248,8 +248,9 @@ class Supervisor:
                 self._polls.cut(account)
 
     def _learn(self, watched: Watched, report: PollReport) -> None:
-        watched.awaits_destination = isinstance(report.error, DestinationUnavailable)
-        if watched.awaits_destination:
+        nobody_takes_it = isinstance(report.error, DestinationUnavailable)
+        watched.awaits_destination = nobody_takes_it or bool(report.down)
+        if nobody_takes_it:
             return  # its schedule goes on, and it is polled as soon as the gate opens
         before, timetable, now = watched.standing, watched.timetable, self._clock()
         watched.standing, pause_s = next_standing(

@@ -51,7 +51,7 @@ class Watched:
     mark: str = ""
     """That of the login that was refused; empty when none was, or nobody can tell."""
     awaits_destination: bool = False
-    """Its last poll ended because a destination took no mail, which is no fault of its own."""
+    """A destination took no mail in its last poll, which is no fault of its own."""
     polling_since: float | None = None
     """None also while it waits for its place."""
 

@@ -77,6 +77,8 @@ class PollReport:
     summary: PollSummary
     error: PopsyncError | None = None
     """What ended it early; None when every step was done."""
+    down: frozenset[str] = frozenset()
+    """The destinations that were to get something and take no mail."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ async def poll_once(account: Account, ports: Ports) -> PollReport:
     except Exception as caught:  # noqa: BLE001 - doubt keeps mail: it ends this poll, no other
         error = UnexpectedError(escape(f"{type(caught).__name__}: {caught}"))
         error.__cause__ = caught
-    report = PollReport(account.name, tally.summary(ports.clock(), error), error)
+    summary = tally.summary(ports.clock(), error)
+    report = PollReport(account.name, summary, error, frozenset(tally.down))
     return await _close_poll(account, ports, report)
 
 
@@ -317,6 +318,6 @@ async def _close_poll(account: Account, ports: Ports, report: PollReport) -> Pol
         can_wait = report.error is None and report.summary.is_quiet
         await ports.ledger.note_poll(account.id, report.summary, can_wait=can_wait)
     except PopsyncError as error:
-        report = PollReport(account.name, report.summary, report.error or error)
+        report = replace(report, error=report.error or error)
     ports.observe(PollEnded(report))
     return report

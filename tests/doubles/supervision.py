@@ -126,9 +126,12 @@ class BegunPoll:
     _end: "asyncio.Future[PollReport]"
     cut: bool = False
 
-    def end(self, error: PopsyncError | None = None, *, now: float = 1000.0) -> None:
-        """Let it end well, or with ``error``."""
-        self._end.set_result(PollReport(self.account, PollSummary(now, now), error))
+    def end(
+        self, error: PopsyncError | None = None, *, now: float = 1000.0, down: str = ""
+    ) -> None:
+        """Let it end well, or with ``error``; ``down``: a destination that took no mail."""
+        names = frozenset({down} if down else ())
+        self._end.set_result(PollReport(self.account, PollSummary(now, now), error, names))
 
     def blow_up(self, error: Exception) -> None:
         """Let it raise what no poll raises."""
