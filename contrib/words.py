@@ -16,7 +16,6 @@ BETTER_WORDS = {
     r"quarantined?|dead[ _-]?letters?": "held",
     r"seen[ _-]?db": "ledger",
     r"purged?": "delete",
-    r"spool": "mailstore",
     r"uploads?": "delivery",
     r"remote[ _-]folders?": "maildrop",
     r"data_length|message_length|body_length": "octets",
