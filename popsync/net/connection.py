@@ -173,10 +173,15 @@ class Connection(asyncio.BufferedProtocol):
         self._wake_reader()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end and why."""
+        """Note the end and why; let go of the transport.
+
+        TLS and this connection know each other. Their buffers would otherwise stay until the
+        collector looks for what keeps itself alive, which in a large process is seldom.
+        """
         if not self._ended:
             self._error = exc
         self._ended = True
+        self._transport = None
         self._lost.set()
         self._writable.set()
         self._wake_reader()
@@ -253,6 +258,7 @@ class Connection(asyncio.BufferedProtocol):
     async def _abandon(self, transport: asyncio.Transport) -> None:
         # The half-made TLS layer hears of the end in our place.
         self._ended = True
+        self._transport = None
         self._lost.set()
         transport.abort()
         await asyncio.sleep(0)

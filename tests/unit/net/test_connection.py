@@ -1,7 +1,10 @@
 import asyncio
+import gc
 import hashlib
 import socket
 import ssl
+import weakref
+from asyncio import sslproto
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -296,6 +299,30 @@ async def test_implicit_tls_is_verified_and_used(authority: trustme.CA, ca_file:
         assert await stream.read(timeout_s=TIMEOUT_S) == b"+OK\r\n"
         assert stream.secured
         await stream.close()
+
+
+async def test_nothing_of_tls_outlives_its_connection(
+    authority: trustme.CA, ca_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its buffers, a quarter of a megabyte, are given back without the collector's help."""
+    layers: list[weakref.ref[sslproto.SSLProtocol]] = []
+    begin = sslproto.SSLProtocol.connection_made
+
+    def note(layer: sslproto.SSLProtocol, transport: asyncio.BaseTransport) -> None:
+        layers.append(weakref.ref(layer))
+        begin(layer, transport)
+
+    async with ScriptedServer(hold, tls=server_context(authority)) as server:
+        gc.collect()
+        gc.disable()
+        monkeypatch.setattr(sslproto.SSLProtocol, "connection_made", note)
+        try:
+            await (await connect(server, TlsOptions(ca_file=ca_file))).close()
+            left = [layer for ref in layers if (layer := ref()) and not layer._server_side]
+        finally:
+            gc.enable()
+
+    assert (len(layers), left) == (2, [])  # the server's and ours
 
 
 async def test_a_cut_under_tls_reads_as_the_end(authority: trustme.CA, ca_file: str) -> None:
