@@ -25,7 +25,7 @@ def run_night(root: Path, minutes: float) -> bool:
     """Twenty accounts under random faults."""
     outcome = Night(root, minutes, seed=int(minutes * 60), tell=say).run()
     say(str(outcome))
-    return outcome.fair
+    return outcome.fair and outcome.flat
 
 
 def run_round(root: Path, _minutes: float) -> bool:

@@ -5,6 +5,7 @@ night is over all is well again, and popsync gets the time to bring what is left
 sent is compared with what arrived, and what the daemon took at the beginning with the end.
 """
 
+import asyncio
 import random
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from popsync.ledger import look_at_ledger
 from tests.battery.receiver import Receiver, run_receiver
 from tests.battery.tally import Tally, count, token_in
 from tests.corpus import varied_message
@@ -69,12 +71,14 @@ class Outcome(NamedTuple):
     rest: Sample
     """When all was delivered, and nothing was under way."""
     code: int
+    open_messages: str
+    """What the ledger says of those that are not delivered."""
     said: list[str]
     """Tracebacks, and what the daemon calls a bug."""
 
     @property
     def fair(self) -> bool:
-        """Whether the promises were kept; leaks are for ``growth``."""
+        """Whether the promises were kept; leaks are for ``flat``."""
         kept = (self.into_maildir, self.by_smtp)
         return (
             all(t.lost == t.altered == t.unmarked == 0 for t in kept)
@@ -82,27 +86,32 @@ class Outcome(NamedTuple):
             and not self.said
         )
 
-    def growth(self) -> str:
-        """Say what the daemon took in the second quarter of the night, and in the last."""
+    @property
+    def flat(self) -> bool:
+        """Whether the last quarter of the night took little more than the second."""
+        return all(last <= second + LEEWAY[n] for n, (second, last) in self.growth().items())
+
+    def growth(self) -> dict[str, tuple[float, float]]:
+        """Give by measure its median in the second quarter of the night, and in the last."""
         quarter = len(self.samples) // 4
-        return "\n".join(
-            f"{name:12} {_median(of, self.samples[quarter : 2 * quarter]):10.1f} -> "
-            f"{_median(of, self.samples[-quarter:]):10.1f}"
-            for name, of in MEASURES.items()
-        )
+        second, last = self.samples[quarter : 2 * quarter], self.samples[-quarter:]
+        return {name: (_median(of, second), _median(of, last)) for name, of in MEASURES.items()}
 
     def __str__(self) -> str:
         """All figures."""
+        growth = self.growth()
         lines = [
             f"Maildir: {_words(self.into_maildir)}",
             f"SMTP:    {_words(self.by_smtp)}",
             f"left in maildrops that are emptied: {self.left_on_server}; exit code {self.code}",
+            f"ledger:  {self.open_messages}",
             "faults:  " + ", ".join(f"{name} {n}" for name, n in self.faults.items()),
             "median of the second quarter -> of the last quarter:",
-            self.growth(),
+            *(f"{n:12} {second:10.1f} -> {last:10.1f}" for n, (second, last) in growth.items()),
             f"at rest: {self.rest}",
             *self.said[: 3 * TRACEBACK_LINES],
             "kept" if self.fair else "BROKEN",
+            "flat" if self.flat else "GROWING",
         ]
         return "\n".join(lines)
 
@@ -114,6 +123,9 @@ MEASURES: dict[str, Callable[[Sample], float]] = {
     "tasks": lambda sample: sample.tasks,
     "objects": lambda sample: sample.objects,
 }
+
+LEEWAY = {"MiB": 8.0, "descriptors": 5.0, "threads": 3.0, "tasks": 5.0, "objects": 10_000.0}
+"""What is no leak: chance, and the history of mail that is kept, which each poll compares."""
 
 
 def _median(of: Callable[[Sample], float], samples: Sequence[Sample]) -> float:
@@ -218,6 +230,7 @@ class Night:
                 samples=self._samples,
                 rest=rest,
                 code=code,
+                open_messages=asyncio.run(_open_messages(self._root / "state")),
                 said=_bugs(daemon.said),
             )
 
@@ -295,6 +308,17 @@ class Night:
             post.collect()
             rounds_after -= post.has_come(receiver.accepted)
         return self._look(daemon, self._minutes * 60)
+
+
+async def _open_messages(state_dir: Path) -> str:
+    """Count what the ledger has not settled: to be tried again, and held for the operator."""
+    ledger = await look_at_ledger(state_dir)
+    try:
+        reports = await ledger.accounts()
+    finally:
+        await ledger.close()
+    waiting, held = (sum(getattr(r, name) for r in reports) for name in ("pending", "held"))
+    return f"{waiting} waiting, {held} held"
 
 
 def _bugs(said: Sequence[str]) -> list[str]:
