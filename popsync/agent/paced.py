@@ -77,6 +77,10 @@ class _PacedMaildrop:
         return self._maildrop.pipelines
 
     @property
+    def login_delay_s(self) -> int:
+        return self._maildrop.login_delay_s
+
+    @property
     def deletion_refusal(self) -> str:
         return self._maildrop.deletion_refusal
 

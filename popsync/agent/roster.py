@@ -5,7 +5,7 @@ from functools import partial
 
 from popsync.agent.memory import Memory, mark_login
 from popsync.agent.overview import AccountOverview
-from popsync.agent.schedule import Schedule
+from popsync.agent.schedule import MAX_EARLY_S, Schedule
 from popsync.agent.standing import SUSPENDED_PROBE_S, Standing
 from popsync.agent.timetable import first_in_s, timetable_for
 from popsync.agent.watched import Pollster, Watched
@@ -27,11 +27,17 @@ class Roster:
     """Set before the first account is taken in."""
 
     def __init__(
-        self, schedule: Schedule, *, chance: Callable[[], float], clock: Callable[[], float]
+        self,
+        schedule: Schedule,
+        *,
+        chance: Callable[[], float],
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
     ) -> None:
         self._schedule = schedule
         self._chance = chance
         self._clock = clock
+        self._monotonic = monotonic
         self._watched: dict[str, Watched] = {}
         self._closed = False
 
@@ -144,6 +150,24 @@ class Roster:
         if waits:
             self._schedule.set(watched.name, timetable=watched.timetable, first_after_s=pause_s)
         return waits
+
+    def delay_login(self, watched: Watched, report: PollReport) -> bool:
+        """Have an account due no sooner than its server lets it in again; say if that is later."""
+        if report.login_delay_s or report.error is None:
+            watched.login_delay_s = report.login_delay_s
+        watched.may_log_in_at = self._monotonic() + watched.login_delay_s
+        due_in_s = self._schedule.due_in_s(watched.name)
+        return due_in_s is not None and self._wait_for_server(watched, due_in_s)
+
+    def must_wait(self, watched: Watched) -> bool:
+        """Say whether the server does not let it in yet; it is due again when it does."""
+        return self._wait_for_server(watched, MAX_EARLY_S)
+
+    def _wait_for_server(self, watched: Watched, due_in_s: float) -> bool:
+        left_s = watched.may_log_in_at - self._monotonic()
+        if left_s <= due_in_s:
+            return False
+        return self.wait(watched, watched.timetable.not_before_s(left_s, self._clock()))
 
     async def pause(self, watched: Watched) -> None:
         """Have it due no more until it is resumed. Raises LedgerError."""

@@ -81,7 +81,9 @@ class Supervisor:
         self._gates = Gates()
         self._config: Config | None = None
         self._begun = asyncio.Event()
-        self._roster = Roster(open_schedule(self.poll_due), chance=chance, clock=clock)
+        self._roster = Roster(
+            open_schedule(self.poll_due), chance=chance, clock=clock, monotonic=monotonic
+        )
         self._polls = Polls()
         self._lifting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._patrol: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -206,7 +208,7 @@ class Supervisor:
     def poll_due(self, name: str) -> None:
         """Begin to poll an account; when it is being polled, do so once more afterwards."""
         watched = self._roster.get(name)
-        if watched is not None and not self._stop():
+        if watched is not None and not self._stop() and not self._roster.must_wait(watched):
             self._polls.begin(watched.id, partial(self._poll, name, watched.id))
 
     def _ask(self, watched: Watched) -> "asyncio.Future[PollReport | None]":
@@ -233,6 +235,8 @@ class Supervisor:
             watched.polling_since = None
             if report is not None:
                 self._learn(watched, report)
+                if self._roster.delay_login(watched, report):
+                    self._polls.forget(watched.id)
                 await self._roster.remember(watched, report)
         finally:
             watched.polling_since = None

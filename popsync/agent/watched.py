@@ -52,6 +52,10 @@ class Watched:
     """That of the login that was refused; empty when none was, or nobody can tell."""
     awaits_destination: bool = False
     """A destination took no mail in its last poll, which is no fault of its own."""
+    login_delay_s: int = 0
+    """What its server wants to pass between two logins."""
+    may_log_in_at: float = 0.0
+    """When that has passed since the last one, in monotonic seconds."""
     polling_since: float | None = None
     """None also while it waits for its place."""
 

@@ -10,6 +10,9 @@ from popsync.wire.pop3.replies import Reply
 
 _STATUS = re.compile(rb"(?:\+OK|-ERR)(?: |$)", re.IGNORECASE)
 
+MAX_LOGIN_DELAY_S = 86400
+"""A server that wants more is not obeyed: it would be a way to keep mail from its owner."""
+
 
 async def ask_capabilities(conversation: Conversation, settings: Pop3Settings) -> Capabilities:
     """Give what CAPA tells, none where it is refused. Raises StreamError, RemoteProtocolError."""
@@ -34,3 +37,12 @@ def may_pipeline(settings: Pop3Settings, capabilities: Capabilities) -> bool:
     return settings.pipelining == "on" or (
         settings.pipelining == "auto" and capabilities.pipelining
     )
+
+
+def login_delay(told: Capabilities, before: int = 0) -> int:
+    """Give the seconds that must pass between logins (RFC 2449 §6.4); 0 is none.
+
+    told: what is said after the login counts for this user. before: what was said earlier, where
+    that says nothing; it is the longest of any user.
+    """
+    return min(told.login_delay_s or before, MAX_LOGIN_DELAY_S)

@@ -8,7 +8,7 @@ from popsync.errors import (
     StreamError,
     UidlUnsupported,
 )
-from popsync.maildrop.capability import may_pipeline, next_capabilities
+from popsync.maildrop.capability import login_delay, may_pipeline, next_capabilities
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.listing import ListingAnswers, combine
 from popsync.maildrop.refusals import Stage
@@ -41,11 +41,14 @@ class Pop3Maildrop:
         *,
         pipelined: bool,
         confirms: bool = False,
+        login_delay_s: int = 0,
     ) -> None:
         self._conversation = conversation
         self._settings = settings
         self._pipelined = pipelined
         self._confirms = confirms
+        self.login_delay_s = login_delay_s
+        """What the server wants to pass between logins (RFC 2449 §6.4); 0 when it does not say."""
         self._deletion_refusal = ""
         self._totals: Totals | None = None
 
@@ -160,6 +163,7 @@ class Pop3Maildrop:
         await say.send(b"CAPA\r\n" + _THREE, ReplyKind.CAPABILITIES, *_THREE_KINDS)
         told = await next_capabilities(say, self._settings)
         self._pipelined = may_pipeline(self._settings, told)
+        self.login_delay_s = login_delay(told, self.login_delay_s)
         try:
             return await self._next_three()
         except (RemoteProtocolError, StreamError) as error:

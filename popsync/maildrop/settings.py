@@ -21,8 +21,8 @@ class Deadlines:
     greeting_s: float = 30.0
     login_s: float = 120.0
     """Servers take their time to refuse a password, or to wait for the maildrop's lock."""
-    password_s: float = 60.0
-    """A program that gives it has a deadline of its own, and some time to be ended."""
+    secret_s: float = 60.0
+    """A program that gives the password has a deadline of its own, and some time to be ended."""
     reply_s: float = 60.0
     gap_s: float = 60.0
     """Silence within a listing or a message."""
@@ -47,7 +47,7 @@ class Deadlines:
         """Give what may pass until a session is open, a second try without CAPA included."""
         connecting_s = self.connect_s + self.greeting_s + self.reply_s
         securing_s = 2 * self.reply_s + self.tls_s
-        return 2 * connecting_s + securing_s + self.password_s + 2 * self.login_s + self.reply_s
+        return 2 * connecting_s + securing_s + self.secret_s + 2 * self.login_s + self.reply_s
 
     def for_listing(self) -> float:
         """Give what any listing may take."""

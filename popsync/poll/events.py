@@ -79,6 +79,8 @@ class PollReport:
     """What ended it early; None when every step was done."""
     down: frozenset[str] = frozenset()
     """The destinations that were to get something and take no mail."""
+    login_delay_s: int = 0
+    """What the server wants to pass between two sessions, as far as it said; 0 is nothing."""
 
 
 @dataclass(frozen=True, slots=True)

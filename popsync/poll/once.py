@@ -62,8 +62,8 @@ async def poll_once(account: Account, ports: Ports) -> PollReport:
         purpose = _Purpose.EVERYTHING
         for _ in range(MAX_SESSIONS):
             purpose = await _run_session(account, ports, tally, purpose, outset)
-            if purpose is _Purpose.NOTHING:
-                break
+            if purpose is _Purpose.NOTHING or tally.login_delay_s:
+                break  # another session at once is what a server with a delay refuses
             outset = await ports.ledger.outset(account.id)
         error = tally.broken_by or _tell_down(account, ports, tally)
     except PopsyncError as caught:
@@ -72,7 +72,13 @@ async def poll_once(account: Account, ports: Ports) -> PollReport:
         error = UnexpectedError(escape(f"{type(caught).__name__}: {caught}"))
         error.__cause__ = caught
     summary = tally.summary(ports.clock(), error)
-    report = PollReport(account.name, summary, error, frozenset(tally.down))
+    report = PollReport(
+        account.name,
+        summary,
+        error,
+        down=frozenset(tally.down),
+        login_delay_s=tally.login_delay_s,
+    )
     return await _close_poll(account, ports, report)
 
 
@@ -106,6 +112,7 @@ class _Tally:
     held: int = 0
     deferred: int = 0
     left_out: int = 0
+    login_delay_s: int = 0
     broken_by: PopsyncError | None = None
     """What ended a session in the middle of retrieval."""
     down: dict[str, DestinationUnavailable] = field(default_factory=dict)
@@ -184,6 +191,7 @@ async def _run_session(
         await close_listing(session)
         return await _end_session(maildrop, session, tally)
     finally:
+        tally.login_delay_s = maildrop.login_delay_s
         await maildrop.drop()
 
 

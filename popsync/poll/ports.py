@@ -73,6 +73,11 @@ class Maildrop(Protocol):
         ...
 
     @property
+    def login_delay_s(self) -> int:
+        """What the server wants to pass before the next session; 0 when it does not say."""
+        ...
+
+    @property
     def deletion_refusal(self) -> str:
         """The server's words to the last DELE that it refused, escaped; empty if it agreed."""
         ...

@@ -74,6 +74,7 @@ class Faults:
 
     refused_login: BaseException | None = None
     """What opening a session raises, until taken back."""
+    login_delay_s: int = 0
     break_after: int | None = None
     """Steps (listing, each message, each DELE, QUIT) until ``error`` is raised, once."""
     error: BaseException = field(default_factory=lambda: PeerClosed("the server has gone"))
@@ -260,6 +261,11 @@ class RemoteSession:
     def pipelines(self) -> bool:
         """Whether several commands may be on their way at once."""
         return not self._lock_step
+
+    @property
+    def login_delay_s(self) -> int:
+        """What the server wants to pass between sessions."""
+        return self._server.faults.login_delay_s
 
     @property
     def deletion_refusal(self) -> str:

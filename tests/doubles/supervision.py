@@ -127,11 +127,18 @@ class BegunPoll:
     cut: bool = False
 
     def end(
-        self, error: PopsyncError | None = None, *, now: float = 1000.0, down: str = ""
+        self,
+        error: PopsyncError | None = None,
+        *,
+        now: float = 1000.0,
+        down: str = "",
+        login_delay_s: int = 0,
     ) -> None:
         """Let it end well, or with ``error``; ``down``: a destination that took no mail."""
         names = frozenset({down} if down else ())
-        self._end.set_result(PollReport(self.account, PollSummary(now, now), error, names))
+        summary = PollSummary(now, now)
+        report = PollReport(self.account, summary, error, down=names, login_delay_s=login_delay_s)
+        self._end.set_result(report)
 
     def blow_up(self, error: Exception) -> None:
         """Let it raise what no poll raises."""

@@ -1,26 +1,19 @@
 """Polls that wait for ever, because no deadline of theirs ends them: they are cut from outside."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from popsync.agent.assembly import open_assembly
-from popsync.agent.events import AgentEvent, Failed
+from popsync.agent.events import Failed
 from popsync.agent.overview import AccountState
-from popsync.agent.supervisor import Supervisor
-from popsync.config.model import Config
 from popsync.errors import PollStuck
 from popsync.ledger import read_ledger
 from popsync.net.connection import Connection
-from popsync.poll.events import Event
 from tests.doubles.pop3_script import ScriptedServer, Talk, admit
-from tests.doubles.supervision import AskedStop, settle
+from tests.doubles.supervision import settle
 from tests.system.commands import MAILDIR, account, delivered
+from tests.system.supervising import Bench, supervising
 from tests.unit.config.files import load
 
 MESSAGE = b"Subject: 1\r\n\r\nbody\r\n"
@@ -47,42 +40,6 @@ async def serve_until(talk: Talk, *, at: str) -> None:
         return
     await talk.send(b"+OK\r\n" + MESSAGE + b".\r\n")
     await talk.expect(b"DELE 1")
-
-
-@dataclass
-class Bench:
-    """A daemon at work whose clock for stuck polls is set forward by hand."""
-
-    ahead_s: float = 0.0
-    silent: asyncio.Event = field(default_factory=asyncio.Event)
-    events: "asyncio.Queue[Event | AgentEvent]" = field(default_factory=asyncio.Queue)
-
-    def monotonic(self) -> float:
-        """Give the time."""
-        return time.monotonic() + self.ahead_s
-
-    async def next_event(self, kind: type) -> Event | AgentEvent:
-        """Give the next one of this kind."""
-        while not isinstance(event := await self.events.get(), kind):
-            pass
-        return event
-
-
-@asynccontextmanager
-async def supervising(config: Config, bench: Bench) -> AsyncIterator[Supervisor]:
-    """Run a supervisor over everything that is real."""
-    stop = AskedStop()
-    observe = bench.events.put_nowait
-    async with open_assembly(config, observe=observe, stopping=stop) as assembly:
-        supervisor = Supervisor(stop=stop, observe=observe, monotonic=bench.monotonic)
-        running = asyncio.create_task(
-            supervisor.run(config, assembly.build_agent, assembly.memory, assembly.gates)
-        )
-        try:
-            yield supervisor
-        finally:
-            stop.ask()
-            await running
 
 
 @pytest.mark.parametrize("at", ["the login", "the listing", "a message", "deletions"])

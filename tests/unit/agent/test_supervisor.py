@@ -125,6 +125,29 @@ async def test_a_moment_that_came_during_a_failed_poll_is_dropped(jane: Config) 
         assert watch.begun.empty()
 
 
+async def test_a_server_that_wants_a_delay_is_not_asked_before(jane: Config) -> None:
+    """Not by a moment that came meanwhile, nor by one that comes early; only by the operator."""
+    async with watching(jane) as watch:
+        poll = await watch.next_poll("jane")
+        watch.schedule.due("jane")
+        poll.end(login_delay_s=900)
+        await settle()
+        after_poll = watch.schedule.first_after_s["jane"]
+        watch.passed_s += 890.0
+        watch.schedule.due("jane")
+        await settle()
+        early = watch.schedule.first_after_s["jane"]
+        begun_early = not watch.begun.empty()
+        asked = asyncio.create_task(watch.supervisor.poll_now(["jane"]))
+        (await watch.next_poll()).end()
+        await asked
+        await watch.settle_polls()
+        poll = await watch.next_poll("jane")
+
+        assert (after_poll, early, begun_early) == (900.0, 10.0, False)
+        assert poll.account == "jane"
+
+
 async def test_the_third_refused_login_suspends_and_is_told(jane: Config) -> None:
     """It is the same error, and still news."""
     async with watching(jane) as watch:

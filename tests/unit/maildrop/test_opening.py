@@ -350,3 +350,27 @@ async def test_an_account_in_lock_step_gets_a_capa_of_its_own() -> None:
     await open_maildrop(stream, make_settings(), lock_step=True)
 
     assert stream.writes[-1] == b"CAPA\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (b"LOGIN-DELAY 900 USER", b"LOGIN-DELAY 60", 60),
+        (b"LOGIN-DELAY 900 USER", b"UIDL", 900),
+        (b"UIDL", b"LOGIN-DELAY 60", 60),
+        (b"UIDL", b"UIDL", 0),
+        (b"LOGIN-DELAY 999999", b"UIDL", 86400),
+    ],
+)
+@pytest.mark.parametrize("pipelining", [False, True])
+async def test_a_login_delay_is_that_of_this_user(
+    before: bytes, after: bytes, expected: int, *, pipelining: bool
+) -> None:
+    """RFC 2449 §6.4: what is said before the login may be the longest of any user."""
+    tag = b"PIPELINING\r\n" if pipelining else b""
+    first, second = (b"+OK\r\nUSER\r\n" + tag + said + b"\r\n.\r\n" for said in (before, after))
+    empty = b"+OK 0 0\r\n", b"+OK\r\n.\r\n", b"+OK\r\n.\r\n"
+    maildrop = await open_with(b"+OK\r\n", first, b"+OK\r\n", b"+OK\r\n", second, *empty)
+    await maildrop.list()
+
+    assert maildrop.login_delay_s == expected

@@ -47,6 +47,7 @@ DEFER, HOLD = Disposition.DEFER, Disposition.HOLD
 EXPECTED = {
     "PopsyncError": BACK_OFF,
     "UnexpectedError": BACK_OFF,
+    "PollStuck": BACK_OFF,
     "ConfigError": STOP,
     "UnknownAccount": STOP,
     "SecretUnavailable": BACK_OFF,

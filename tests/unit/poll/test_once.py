@@ -600,6 +600,20 @@ async def test_a_message_that_the_server_refuses_stops_no_other(
     assert inbox.contents == [A, C, B]
 
 
+async def test_no_session_follows_at_once_where_the_server_wants_a_delay(desk: Desk) -> None:
+    """What is left waits for the next poll, which then has no reason to be refused."""
+    desk.server.add(A, B, C)
+    desk.server.faults.disagree_after = 1
+    desk.server.faults.login_delay_s = 900
+
+    report = await desk.poll_well()
+    sessions = desk.server.sessions
+    await desk.poll_well()
+
+    assert (sessions, report.login_delay_s) == (1, 900)
+    assert desk.server.sessions == 2
+
+
 async def test_sizes_that_disagree_lead_to_one_command_at_a_time_for_good(
     desk: Desk, inbox: TwoPhaseDestination
 ) -> None:
