@@ -4,15 +4,30 @@ from random import Random
 
 import pytest
 
-from tests.battery.fuzz import fuzz
+from popsync.poll import batch
+from tests.battery.fuzz import fuzz, fuzz_polls
 from tests.battery.scrawl import cut
 
 
 def test_any_octets_are_read_or_refused() -> None:
     """Three hundred inputs for each parser, the same at every run."""
-    result = fuzz(3000, seed=1)
+    result = fuzz(3300, seed=1)
 
     assert not result.broken, str(result)
+
+
+def test_whatever_a_server_says_nothing_is_deleted_undelivered() -> None:
+    """Sixty servers, polled until all has arrived that can (P1)."""
+    result = fuzz_polls(60, seed=1)
+
+    assert not result.broken, str(result)
+
+
+def test_a_poll_that_deletes_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To take whatever was retrieved for delivered must not pass."""
+    monkeypatch.setattr(batch, "_is_settled", lambda *_: True)
+
+    assert fuzz_polls(60, seed=1).broken
 
 
 def test_a_parser_that_depends_on_the_cuts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
