@@ -245,7 +245,7 @@ class SqliteLedger:
         return await self._ask(LedgerReader.in_doubt)
 
     async def held(self) -> Sequence[HeldDelivery]:
-        """Give what was set aside, oldest first; several rows may share one message."""
+        """Give what was set aside or waits in the spool, oldest first, a row for each delivery."""
         return await self._ask(LedgerReader.held)
 
     async def held_message(self, number: int) -> Sequence[HeldDelivery]:
@@ -253,16 +253,16 @@ class SqliteLedger:
         return await self._ask(lambda reader: reader.held_message(number))
 
     async def retry_held(self, number: int) -> bool:
-        """Let a held message be tried at the next poll; False when it is not held."""
+        """Let a message be tried at the next poll; False when it is neither held nor spooled."""
         now = self._clock()
         return await self._write(
             lambda connection: recording.retry_held(connection, number, now=now)
         )
 
     async def drop_held(self, number: int) -> bool:
-        """Give a held message up for good; it is neither delivered nor deleted.
+        """Give a message up for good; it is neither delivered nor deleted on the server.
 
-        False when it is not held, or when some destination may still take it.
+        False when it is not held, or not spooled and some destination may still take it.
         """
         return await self._write(lambda connection: recording.drop_held(connection, number))
 

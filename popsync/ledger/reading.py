@@ -117,12 +117,20 @@ WHERE message.state IN ('pending', 'held') AND delivery.state = 'in_doubt'
 # In the order of HeldDelivery's fields.
 _HELD = """
 SELECT message.id, key, unique_id, message.octets, first_seen, destination, recipient, reply,
-       attempts, delivery.next_try, reason, oversize
+       attempts, delivery.next_try, reason, oversize,
+       0, digest, spooled, spooled = 1 AND gone_at IS NOT NULL
 FROM delivery JOIN message ON message = message.id JOIN account ON account = account.id
 WHERE delivery.state = 'held' AND message.state NOT IN ('gone', 'dropped')
 UNION ALL
+SELECT message.id, key, unique_id, message.octets, first_seen, destination, recipient, reply,
+       attempts, delivery.next_try, reason, oversize, 1, digest, spooled, gone_at IS NOT NULL
+FROM message INDEXED BY message_open CROSS JOIN delivery ON message = message.id
+     JOIN account ON account = account.id
+WHERE message.state IN ('pending', 'held') AND spooled = 1
+  AND delivery.state NOT IN ('delivered', 'held')
+UNION ALL
 SELECT message.id, key, unique_id, message.octets, first_seen, '', '', '', 0,
-       next_try, reason, oversize
+       next_try, reason, oversize, 0, NULL, 0, 0
 FROM message INDEXED BY message_open JOIN account ON account = account.id
 WHERE message.state IN ('pending', 'held') AND message.state = 'held' AND digest IS NULL
 ORDER BY 1, 6, 7
@@ -244,11 +252,9 @@ class LedgerReader:
             return int(connection.execute(_IN_DOUBT).fetchone()[0])
 
     def held(self) -> Sequence[HeldDelivery]:
-        """Give what was set aside, oldest first; several rows may share one message."""
+        """Give what was set aside or waits in the spool, oldest first, a row for each delivery."""
         with self._snapshot() as connection:
-            return tuple(
-                HeldDelivery._make((*row[:-1], bool(row[-1]))) for row in connection.execute(_HELD)
-            )
+            return tuple(_held_delivery(row) for row in connection.execute(_HELD))
 
     def held_message(self, number: int) -> Sequence[HeldDelivery]:
         """Give the rows of one message; none when it is not, or no longer, held."""
@@ -316,6 +322,12 @@ def _read_deliveries(
         DeliveryKey(message, destination, recipient): DeliveryStatus(DeliveryState(state), *rest)
         for destination, recipient, state, *rest in connection.execute(_DELIVERIES, (number,))
     }
+
+
+def _held_delivery(row: tuple[Any, ...]) -> HeldDelivery:
+    oversize, is_waiting, digest, spooled, left = row[-5:]
+    flags = bool(oversize), bool(is_waiting), digest, bool(spooled), bool(left)
+    return HeldDelivery._make((*row[:-5], *flags))
 
 
 def _intent(account: AccountId, row: tuple[Any, ...], recipients: tuple[str, ...]) -> Intent:

@@ -111,7 +111,15 @@ UPDATE message SET state = 'pending', next_try = NULL, oversize = 0
 WHERE id = ? AND state = 'held' AND digest IS NULL
 """
 
-_DROP = "UPDATE message SET state = 'dropped', next_try = NULL WHERE id = ? AND state = 'held'"
+_HASTEN_SPOOLED = """
+UPDATE delivery SET next_try = NULL
+WHERE message = (SELECT id FROM message WHERE id = ? AND spooled = 1) AND state <> 'delivered'
+"""
+
+_DROP = """
+UPDATE message SET state = 'dropped', next_try = NULL, spooled = 0
+WHERE id = ? AND (state = 'held' OR spooled = 1)
+"""
 
 
 def number_of_account(connection: sqlite3.Connection, account: AccountId) -> int:
@@ -189,8 +197,9 @@ def note_unretrieved(
 
 
 def retry_held(connection: sqlite3.Connection, number: int, *, now: float) -> bool:
-    """Let a held message be tried at the next poll; False when it is not held."""
+    """Let a message be tried at the next poll; False when it is neither held nor spooled."""
     deliveries = connection.execute(_RETRY_DELIVERIES, (now, number)).rowcount
+    deliveries += connection.execute(_HASTEN_SPOOLED, (number,)).rowcount
     messages = connection.execute(_RETRY_UNRETRIEVED, (number,)).rowcount
     if deliveries:
         refresh(connection, {number}, now=now)
@@ -198,7 +207,10 @@ def retry_held(connection: sqlite3.Connection, number: int, *, now: float) -> bo
 
 
 def drop_held(connection: sqlite3.Connection, number: int) -> bool:
-    """Give a held message up for good; False when it is not held, or not by every destination."""
+    """Give a message up for good; False when it is not held, or not by every destination.
+
+    What is in the spool may be given up while some destination may still take it.
+    """
     return connection.execute(_DROP, (number,)).rowcount > 0
 
 

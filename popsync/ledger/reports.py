@@ -48,7 +48,7 @@ class StoredStanding(NamedTuple):
 
 
 class HeldDelivery(NamedTuple):
-    """One delivery that was set aside, or one message that was never retrieved."""
+    """One delivery that was set aside, or waits in the spool, or a message never retrieved."""
 
     id: int
     """The message's number in the ledger: what ``retry`` and ``drop`` are given."""
@@ -64,8 +64,16 @@ class HeldDelivery(NamedTuple):
     attempts: int
     next_try: float | None
     reason: str
-    """Why it was not retrieved; empty for one that was."""
+    """Why it was not retrieved, or why its copy in the spool cannot be used; else empty."""
     oversize: bool
+    is_waiting: bool = False
+    """Not set aside: it is tried again by itself."""
+    digest: Digest | None = None
+    """None when the message was never retrieved."""
+    spooled: bool = False
+    """A copy of the message is in the spool."""
+    left: bool = False
+    """The server does not show the message any more; that copy is the only one."""
 
 
 class DeliveredMessage(NamedTuple):

@@ -1,35 +1,45 @@
-"""``popsync held``: messages that no destination takes, and what their owner wants done."""
+"""``popsync held``: messages that no destination has taken, and what their owner wants done."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 import click
 
 from popsync.cli.configuration import load_invoked_config
 from popsync.cli.exit_codes import ExitCode
-from popsync.cli.held_text import format_held, format_held_message, held_document
+from popsync.cli.held_text import (
+    format_held,
+    format_held_message,
+    held_document,
+    read_fields,
+)
 from popsync.cli.options import CommandGroup, json_option
 from popsync.cli.terminal import print_json
 from popsync.cli.words import count
+from popsync.errors import SpoolDamaged, escape
 from popsync.ledger.ledger import SqliteLedger, open_ledger
 from popsync.ledger.opening import read_ledger
 from popsync.ledger.reports import HeldDelivery
+from popsync.model import MessageKey
+from popsync.spool import read_spooled_head, remove_spooled
 
 
 @click.group("held", cls=CommandGroup)
 def command() -> None:
-    """Look after messages that were set aside.
+    """Look after messages that were set aside, and those that wait in the spool.
 
     A message is held when a destination refuses it for good, or when it is larger than max_size.
-    It stays on the server and is never deleted there.
+    It stays on the server and is never deleted there. What was retrieved and not delivered has a
+    copy in the spool, and may wait there for a destination that will take it later.
     """
 
 
 @command.command("list")
 @json_option
 def list_held(*, as_json: bool) -> None:
-    """List what is held, oldest first."""
+    """List what is held or waits in the spool, oldest first."""
     rows = _read_held()
     if as_json:
         print_json(held_document(rows))
@@ -42,14 +52,15 @@ def list_held(*, as_json: bool) -> None:
 @json_option
 @click.argument("number", type=int, metavar="ID")
 def show(number: int, *, as_json: bool) -> int:
-    """Show all that is known of one held message."""
+    """Show all that is known of one message, with its header if it is in the spool."""
     rows = [row for row in _read_held() if row.id == number]
     if not rows:
         return _complain(number, "is not held")
+    fields = _read_fields(rows[0])
     if as_json:
-        print_json(held_document(rows))
+        print_json(held_document(rows, fields))
     else:
-        for line in format_held_message(rows, time.time()):
+        for line in format_held_message(rows, time.time(), fields):
             click.echo(line)
     return ExitCode.OK
 
@@ -72,11 +83,16 @@ def retry(numbers: Sequence[int], *, everything: bool) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.argument("numbers", type=int, nargs=-1, required=True, metavar="ID...")
 def drop(numbers: Sequence[int], *, yes: bool) -> int:
-    """Give messages up: they are not delivered, and stay on the server."""
+    """Give messages up: they are not delivered, and stay on the server if they are there."""
+    rows = {row.id: row for row in _read_held() if row.id in numbers}
+    last = count(sum(row.left for row in rows.values()), "message")
     if not yes:
         question = f"Never deliver {count(len(set(numbers)), 'held message')}?"
+        if any(row.left for row in rows.values()):
+            question += f" The server does not show {last} any more: this deletes the last copy."
         click.confirm(question, abort=True, err=True)
     done = _change(numbers, SqliteLedger.drop_held)
+    _remove_copies([row for row in rows.values() if row.id in done])
     if done:
         click.echo(f"{count(len(done), 'message')} given up; on the server nothing changes")
     return _complain_about(numbers, done, "is not held, or a destination may still take it")
@@ -86,6 +102,33 @@ def _read_held() -> Sequence[HeldDelivery]:
     config = load_invoked_config()
     with read_ledger(config.state_dir) as ledger:
         return ledger.held()
+
+
+def _read_fields(row: HeldDelivery) -> Mapping[str, str] | None:
+    """Give the fields of the header of a copy in the spool; None when there is none."""
+    if row.digest is None or not row.spooled:
+        return None
+    config = load_invoked_config()
+    key = MessageKey(row.account, row.unique_id, row.digest)
+    with read_ledger(config.state_dir) as ledger:
+        token = ledger.token()
+    try:
+        return read_fields(read_spooled_head(config.state_dir, token, key))
+    except SpoolDamaged as error:
+        click.echo(f"popsync: {escape(str(error), limit=500)}", err=True)
+        return None
+
+
+def _remove_copies(rows: Sequence[HeldDelivery]) -> None:
+    """Take the copies of dropped messages away now; a daemon would do so at its next poll."""
+    config = load_invoked_config()
+    with read_ledger(config.state_dir) as ledger:
+        token = ledger.token()
+    for row in rows:
+        if row.digest is not None and row.spooled:
+            with suppress(OSError):
+                key = MessageKey(row.account, row.unique_id, row.digest)
+                remove_spooled(config.state_dir, token, key)
 
 
 def _change(

@@ -1,7 +1,7 @@
 """What was set aside, and what the operator makes of it."""
 
 from popsync.ledger import HeldDelivery, SqliteLedger
-from popsync.model import DeliveryState, MessageState, UnretrievedMessage
+from popsync.model import DeliveryChange, DeliveryState, MessageState, UnretrievedMessage
 from tests.doubles.retrieved import ACCOUNT, make_key, make_seen
 from tests.unit.ledger.conftest import HandClock
 from tests.unit.ledger.test_recording import change, known
@@ -35,7 +35,19 @@ async def test_held_deliveries_are_listed_with_all_that_is_known(
     refused, large = await ledger.held()
 
     assert refused == HeldDelivery(
-        number, ACCOUNT, U1.unique_id, 100, clock.now, "mta", "a", "reply", 2, 50.0, "", False
+        number,
+        ACCOUNT,
+        U1.unique_id,
+        100,
+        clock.now,
+        "mta",
+        "a",
+        "reply",
+        2,
+        50.0,
+        "",
+        oversize=False,
+        digest=U1.digest,
     )
     assert (large.octets, large.destination, large.reason) == (10**9, "", "too large")
     assert large.oversize
@@ -163,3 +175,46 @@ async def test_deliveries_in_doubt_are_counted(ledger: SqliteLedger) -> None:
     await ledger.record([], [change(u2, DeliveryState.IN_DOUBT, "mta", "a")])
 
     assert (before, await ledger.in_doubt()) == (0, 1)
+
+
+async def spool(ledger: SqliteLedger, *changes: DeliveryChange) -> int:
+    """Have a message in the spool; give its number."""
+    await ledger.record([make_seen(U1, ("inbox", ""), ("mta", "a"))], changes)
+    await ledger.note_spooled([U1])
+    return (await ledger.held())[0].id
+
+
+async def test_what_waits_in_the_spool_is_listed_too(ledger: SqliteLedger) -> None:
+    """Each delivery that is still to be made, and whether it is held; none that was made."""
+    await spool(ledger, change(U1, DeliveryState.DEFERRED, "mta", "a", next_try=50.0))
+    waiting = [(row.destination, row.is_waiting, row.next_try) for row in await ledger.held()]
+    await ledger.record([], [change(U1, DeliveryState.HELD, "mta", "a")])
+    await ledger.record([], [change(U1, DeliveryState.STAGED)])
+    await ledger.record([], [change(U1, DeliveryState.DELIVERED)])
+
+    assert waiting == [("inbox", True, None), ("mta", True, 50.0)]
+    (row,) = await ledger.held()
+    assert (row.destination, row.is_waiting, row.spooled) == ("mta", False, True)
+
+
+async def test_what_waits_in_the_spool_may_be_hastened(ledger: SqliteLedger) -> None:
+    """It is due at once, with the attempts it has had."""
+    number = await spool(
+        ledger, change(U1, DeliveryState.DEFERRED, "mta", "a", attempts=3, next_try=50.0)
+    )
+
+    assert await ledger.retry_held(number)
+    statuses = (await ledger.deliveries([U1]))[U1]
+    assert [(s.attempts, s.next_try) for s in statuses.values()] == [(0, None), (3, None)]
+
+
+async def test_what_waits_in_the_spool_may_be_dropped(ledger: SqliteLedger) -> None:
+    """Nothing else that waits may; then its copy has no meaning any more."""
+    await ledger.record([make_seen(U1, ("inbox", ""))], [])
+    assert not await ledger.drop_held(1)
+    number = await spool(ledger)
+
+    assert await ledger.drop_held(number)
+    assert await ledger.all_spooled() == {}
+    assert await ledger.held() == ()
+    assert (await known(ledger))[0].state is MessageState.DROPPED
