@@ -1,12 +1,14 @@
 """Polls an odd server into a Maildir, or into a relay, with everything real in between."""
 
 import re
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from popsync.destinations.maildir import MaildirDestination
 from popsync.ledger import open_ledger
@@ -83,11 +85,14 @@ async def open_bench(
     recipients: tuple[str, ...] = ("",),
     tls: TlsOptions = PLAIN,
     adapt: Callable[[Account], Account] = lambda account: account,
+    context: ssl.SSLContext | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Bench]:
     """Serve ``server`` on a real socket and give a bench that polls it.
 
-    destination: where the mail goes instead of into a Maildir. tls: what the poll demands; the
-    server itself speaks no TLS. adapt: gives the account what it has else.
+    destination: where the mail goes instead of into a Maildir. tls: what the poll demands.
+    adapt: gives the account what it has else. context: with one, the server begins TLS at once.
+    settings: others of Pop3Settings.
     """
     state, maildir = directory / "state", directory / "maildir"
     state.mkdir()
@@ -95,22 +100,23 @@ async def open_bench(
     events: list[Event] = []
     ledger = await open_ledger(state, clock=lambda: clock[0])
     try:
-        async with ScriptedServer(server.serve) as served:
-            settings = Pop3Settings(
-                "127.0.0.1",
-                served.port,
-                tls,
-                "jane",
-                _password,
-                Scratch(state),
-                deadlines=deadlines,
-            )
+        async with ScriptedServer(server.serve, tls=context) as served:
+            values: dict[str, Any] = {
+                "host": "127.0.0.1",
+                "port": served.port,
+                "tls": tls,
+                "user": "jane",
+                "password": _password,
+                "scratch": Scratch(state),
+                "deadlines": deadlines,
+            }
+            made = Pop3Settings(**(values | settings))
             to = destination or MaildirDestination(
                 "inbox", maildir, token=ledger.token, hostname="here"
             )
             spool = LocalSpool(state, token=ledger.token, scratch=Scratch(state), max_octets=10**9)
             ports = Ports(
-                open_maildrop=partial(connect_maildrop, settings),
+                open_maildrop=partial(connect_maildrop, made),
                 destinations={to.name: to},
                 ledger=ledger,
                 spool=spool,

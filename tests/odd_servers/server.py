@@ -1,6 +1,6 @@
 """A POP3 server with mail in it that behaves well except where one oddity says otherwise."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,6 +19,10 @@ class Answer(NamedTuple):
 
     octets: bytes
     closes: bool = False
+    then: "Callable[[Talk], Awaitable[None]] | None" = None
+    """What happens once the octets are sent."""
+    forgets: bool = False
+    """At QUIT: agrees and deletes nothing."""
 
 
 class Turn(NamedTuple):
@@ -56,11 +60,21 @@ class OddServer:
     oddity: Oddity = lambda _turn: None
     sessions: int = 0
     commands: list[bytes] = field(default_factory=list)
+    said: list[list[bytes]] = field(default_factory=list)
+    """The commands of each session."""
+    deletes_without_quit: bool = False
+    """What was told to be deleted goes however the session ends."""
 
     async def serve(self, talk: Talk) -> None:
         """Talk to one client until it parts; what it deleted goes at its QUIT."""
         self.sessions += 1
+        self.said.append([])
         session = _Session(self, list(self.mail), self.sessions)
+        await self._converse(talk, session, self.said[-1])
+        if self.deletes_without_quit:
+            session.expunge()
+
+    async def _converse(self, talk: Talk, session: "_Session", said: list[bytes]) -> None:
         line = b""
         while await session.answer(talk, line):
             try:
@@ -70,6 +84,7 @@ class OddServer:
             if not line:
                 return
             self.commands.append(line)
+            said.append(line)
 
 
 class _Session:
@@ -88,14 +103,20 @@ class _Session:
         if line.upper() == b"DELE" or line.upper().startswith(b"DELE "):
             self._note_deletion(line, answer.octets)
         quits = line.upper() == b"QUIT"
-        if quits and answer.octets.startswith(b"+OK"):
-            gone = [self._mail[n - 1] for n in self._doomed]
-            self._server.mail = [mail for mail in self._server.mail if mail not in gone]
+        if quits and answer.octets.startswith(b"+OK") and not answer.forgets:
+            self.expunge()
         try:
             await talk.send(answer.octets)
+            if answer.then is not None:
+                await answer.then(talk)
         except OSError:
             return False
         return not (quits or answer.closes)
+
+    def expunge(self) -> None:
+        """Delete what was told to be deleted."""
+        gone = [self._mail[n - 1] for n in self._doomed]
+        self._server.mail = [mail for mail in self._server.mail if mail not in gone]
 
     def _note_deletion(self, line: bytes, answer: bytes) -> None:
         if answer.startswith(b"+OK"):
