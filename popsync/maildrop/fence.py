@@ -27,9 +27,9 @@ class StepFence:
     The rest of a message that was ended too early may still be on its way and begin with
     ``+OK``. Whoever wrote it could not know which unique-id the server would give it. Where
     UIDL does not take a number, or the message has no unique-id, the size of a message drawn from
-    those still to come serves as well; the size of his own the author could guess. The last
-    thing to ask for is STAT again. What has once been answered is all that is asked from then
-    on: a server does not unlearn it.
+    those still to come serves as well; the size of his own the author could guess. Where LIST is
+    refused there is STAT. What has once been answered is all that is asked from then on: a server
+    does not unlearn it.
 
     totals: what STAT said when the session began; None when that is not known.
     """
@@ -55,7 +55,7 @@ class StepFence:
                 if listed.unique_id:
                     self._keywords = (keyword,)
                 return
-            if self._conversation.unasked:
+            if self._conversation.unasked or (keyword == "LIST" and reply.ok):
                 break
         self._conversation.fail(
             f"message {listed.number} is not as long as LIST said, and the server does not answer "

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from popsync.errors import (
@@ -12,6 +13,7 @@ from popsync.errors import (
     RetrievalRefused,
     ServerUnavailable,
     SizesDisagree,
+    StreamError,
 )
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.fence import StepFence
@@ -69,17 +71,16 @@ class Retriever:
         self._doubtful: ListedMessage | None = None
         self._given = False
         self._refused = 0
-        self._error: MaildropError | RemoteProtocolError | None = None
+        self._error: MaildropError | RemoteProtocolError | StreamError | None = None
 
     async def bursts(self) -> AsyncGenerator[Sequence[Retrieval], None]:
         """Give all messages that are whole after each read; raise what ends the session."""
         try:
             while True:
-                await self._confirm_step()
                 await self._fill_window()
                 if not self._asked:
                     return
-                burst = self._gather()
+                burst = await self._confirm_step(self._gather())
                 if burst:
                     yield burst
                 if self._error is not None:
@@ -126,10 +127,20 @@ class Retriever:
             and octets <= self._window.octets
         )
 
-    async def _confirm_step(self) -> None:
+    async def _confirm_step(self, burst: Sequence[Retrieval]) -> Sequence[Retrieval]:
+        """Give the burst, its last message suspect when the server proves to be out of step."""
         doubtful, self._doubtful = self._doubtful, None
-        if doubtful is not None:
+        if doubtful is None or self._error is not None:
+            return burst
+        try:
             await self._fence.confirm(doubtful, self._waiting)
+        except (RemoteProtocolError, StreamError) as error:
+            self._error = error
+            *others, last = burst
+            assert isinstance(last, RetrievedMessage)  # noqa: S101 — it made the doubt
+            reason = last.suspect or "it may have come in another's place"
+            return [*others, replace(last, suspect=reason)]
+        return burst
 
     # -- replies -----------------------------------------------------------------------------
 

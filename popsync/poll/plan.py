@@ -261,16 +261,19 @@ def _differs(known: KnownMessage, listed: ListedMessage) -> bool:
 def _lateness(listed: ListedMessage, memory: AccountMemory, now: float) -> int:
     """Order what is retrieved: what may be in the way of the others comes last (P5).
 
-    That is what an earlier session could not retrieve, which may end this one, and what has been
-    deferred for long: a few of those make a relay look unavailable. What has no unique-id comes
-    behind what has one, since nothing but its place tells when it was tried before.
+    That is what an earlier session could not retrieve, or only in doubt, which may end this one,
+    and what has been deferred for long: a few of those make a relay look unavailable. What has no
+    unique-id comes behind what has one, since only its place tells when it was tried before.
     """
     if is_nameless(listed):
         return 3 if may_break(listed, memory) else 1
     known = memory.messages.get(listed.unique_id, ())
     return 2 * any(
-        k.state is MessageState.PENDING
-        and (k.digest is None or now - k.first_seen >= LONG_DEFERRED_S)
+        k.suspect
+        or (
+            k.state is MessageState.PENDING
+            and (k.digest is None or now - k.first_seen >= LONG_DEFERRED_S)
+        )
         for k in known
     )
 

@@ -1,44 +1,11 @@
 """Odd servers by name, each with its mail, its oddity and what a fetcher has to make of it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
+from tests.odd_servers.cases_of_listings import LISTING_CASES
+from tests.odd_servers.cases_of_messages import MESSAGE_CASES
+from tests.odd_servers.form import MAIL, ONE, THREE, Case, answer_verb, answers, make_mail
 from tests.odd_servers.server import CLOSE, SILENCE, Answer, Mail, Oddity, Turn, stuff
-
-
-def make_mail(name: str, body: bytes = b"Hello.\r\n") -> Mail:
-    """Make a message that is known by ``name``."""
-    head = f"From: a@example.org\r\nMessage-ID: <{name}@example.org>\r\nSubject: {name}\r\n\r\n"
-    return Mail(f"uid-{name}".encode(), head.encode() + body)
-
-
-ONE, TWO, THREE = make_mail("one"), make_mail("two", b"Second.\r\n" * 40), make_mail("three")
-MAIL = (ONE, TWO, THREE)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One odd server, polled ``polls`` times in delete mode.
-
-    stays: the messages of ``mail`` that must still be on the server at the end; None when that
-    says nothing. missing: those that cannot arrive.
-    """
-
-    oddity: Oddity
-    mail: tuple[Mail, ...] = MAIL
-    polls: int = 4
-    stays: tuple[Mail, ...] | None = ()
-    missing: tuple[Mail, ...] = ()
-
-
-def answer_verb(verb: bytes, answer: bytes | Answer, *, until: int = 99) -> Oddity:
-    """Answer one verb, or one whole line, differently in the first ``until`` sessions."""
-
-    def oddity(turn: Turn) -> bytes | Answer | None:
-        fits = verb in (turn.verb, turn.line.upper()) and turn.session <= until
-        return answer if fits else None
-
-    return oddity
 
 
 def _rename(names: dict[bytes, bytes]) -> tuple[Mail, ...]:
@@ -130,24 +97,11 @@ def _unasked_line_behind_the_second_message(turn: Turn) -> bytes | None:
     return turn.usual + b"+OK 3 more\r\n" if at_second else None
 
 
-def _answers(
-    prefix: str,
-    verb: bytes,
-    answers: Mapping[str, bytes | Answer],
-    *,
-    until: int = 99,
-    stays: tuple[Mail, ...] | None = (),
-) -> dict[str, Case]:
-    """Give a case for each answer to one command, named ``prefix`` and the answer's name."""
-    return {
-        prefix + name: Case(answer_verb(verb, answer, until=until), stays=stays)
-        for name, answer in answers.items()
-    }
-
-
 _DOTS = make_mail("dots", b".\r\n..\r\n.x\r\nend\r\n")
 
 CASES: dict[str, Case] = {
+    **MESSAGE_CASES,
+    **LISTING_CASES,
     "bare-line-feeds": Case(_bare_line_feeds, (*MAIL, _DOTS)),
     "bare-line-feeds-counted-once": Case(
         _bare_line_feeds_counted_once, (*MAIL, _DOTS), stays=None
@@ -158,7 +112,7 @@ CASES: dict[str, Case] = {
     "bare-line-feeds-except-in-bodies": Case(
         _bare_line_feeds_except_in_bodies, stays=MAIL, missing=MAIL, polls=2
     ),
-    **_answers(
+    **answers(
         "greeting-at-first-",
         b"",
         {
@@ -177,7 +131,7 @@ CASES: dict[str, Case] = {
         },
         until=1,
     ),
-    **_answers(
+    **answers(
         "greeting-",
         b"",
         {
@@ -186,7 +140,7 @@ CASES: dict[str, Case] = {
             "with-a-tab": b"+OK\tready\r\n",
         },
     ),
-    **_answers(
+    **answers(
         "login-at-first-",
         b"PASS",
         {
@@ -201,7 +155,7 @@ CASES: dict[str, Case] = {
         },
         until=1,
     ),
-    **_answers(
+    **answers(
         "second-message-at-first-",
         b"RETR 2",
         {

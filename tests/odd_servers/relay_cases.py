@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from tests.doubles.smtp_script import CLOSE, STALL, Answer, Raw
-from tests.odd_servers.cases import make_mail
+from tests.odd_servers.form import make_mail
 from tests.odd_servers.server import Mail
 
 FIVE = tuple(make_mail(name, b"Line.\r\n.dot\r\n") for name in ("a", "b", "c", "d", "e"))

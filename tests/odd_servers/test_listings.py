@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from popsync.model import AccountMemory, MessageState
-from tests.odd_servers.cases import MAIL, answer_verb, listing_backwards
+from tests.odd_servers.cases import listing_backwards
+from tests.odd_servers.form import MAIL, answer_verb
 from tests.odd_servers.harness import Bench, open_bench
 from tests.odd_servers.server import CLOSE, SILENCE, Answer, Oddity, OddServer, Turn
 

@@ -8,7 +8,7 @@ import pytest
 
 from popsync.errors import UidlUnsupported
 from popsync.model import MessageState
-from tests.odd_servers.cases import MAIL, answer_verb, make_mail
+from tests.odd_servers.form import MAIL, answer_verb, make_mail
 from tests.odd_servers.harness import Bench, open_bench
 from tests.odd_servers.server import CLOSE, Answer, Mail, Oddity, OddServer, Turn
 
@@ -173,7 +173,7 @@ async def test_without_uidl_and_list_it_goes_by_the_count(tmp_path: Path) -> Non
     """STAT alone tells how many there are."""
 
     def refuses(turn: Turn) -> bytes | None:
-        return b"-ERR no\r\n" if turn.line.upper() in (b"UIDL", b"LIST") else None
+        return b"-ERR no\r\n" if turn.verb in (b"UIDL", b"LIST") else None
 
     server = OddServer(list(MAIL), refuses)
     async with open_bench(server, tmp_path) as bench:

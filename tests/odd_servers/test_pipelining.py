@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.odd_servers.cases import MAIL, make_mail
+from tests.odd_servers.form import MAIL, make_mail
 from tests.odd_servers.harness import open_bench
 from tests.odd_servers.server import Mail, Oddity, OddServer, Turn
 

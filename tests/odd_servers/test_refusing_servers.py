@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from popsync.errors import ServerUnavailable
-from tests.odd_servers.cases import MAIL, make_mail
+from tests.odd_servers.form import MAIL, make_mail
 from tests.odd_servers.harness import Bench, open_bench
 from tests.odd_servers.server import OddServer, Turn
 

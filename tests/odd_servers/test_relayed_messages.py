@@ -13,7 +13,7 @@ from popsync.poll.header import format_loop_mark, make_loop_mark
 from popsync.poll.policy import Account
 from popsync.wire.smtp.reverse_path import find_reverse_path
 from tests.doubles.smtp_script import SmtpScript, StoredMessage
-from tests.odd_servers.cases import make_mail
+from tests.odd_servers.form import make_mail
 from tests.odd_servers.harness import Bench, open_bench
 from tests.odd_servers.server import Mail, OddServer, Turn
 

@@ -10,7 +10,7 @@ from popsync.destinations.smtp import SmtpDestination, SmtpSettings
 from popsync.errors import DestinationMisconfigured
 from tests.doubles.pop3_script import Talk
 from tests.doubles.smtp_script import Answer, Raw, SmtpScript, StoredMessage
-from tests.odd_servers.cases import make_mail
+from tests.odd_servers.form import make_mail
 from tests.odd_servers.harness import Bench, open_bench
 from tests.odd_servers.relay_cases import FIVE
 from tests.odd_servers.server import Mail, OddServer

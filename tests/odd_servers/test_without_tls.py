@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from popsync.net.tls import TlsOptions
-from tests.odd_servers.cases import MAIL
+from tests.odd_servers.form import MAIL
 from tests.odd_servers.harness import open_bench
 from tests.odd_servers.server import CLOSE, SILENCE, Answer, Oddity, OddServer, Turn
 

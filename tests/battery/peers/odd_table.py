@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from tests.battery.peers.programs import SET_UPS, Visit, environment, explain_missing, set_up
 from tests.doubles.pop3_script import ScriptedServer
-from tests.odd_servers.cases import CASES, Case
+from tests.odd_servers.cases import CASES
+from tests.odd_servers.form import Case
 from tests.odd_servers.harness import open_bench
 from tests.odd_servers.server import Mail, OddServer
 

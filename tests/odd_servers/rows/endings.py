@@ -12,12 +12,16 @@ ROWS = (
             "deletion-refused",
             "deletion-unanswered-at-first",
             "deletion-closes-at-first",
+            "one-deletion-refused",
+            "deletions-are-of-deleted",
         ),
-        lacks="a refusal of one",
     ),
     Row("The server deletes what was retrieved.", lacks="the spool"),
     Row("CAPA says EXPIRE.", lacks="the spool"),
-    Row("RSET would undo deletions, and is never sent.", lacks="a case"),
+    Row(
+        "RSET would undo deletions, and is never sent.",
+        cases(_MAIL, "*"),
+    ),
     Row(
         "QUIT is refused, unanswered or closes, or is agreed to and forgotten.",
         cases(_MAIL, "quit-refused", "quit-closes", "quit-unanswered", "quit-is-no-reply"),

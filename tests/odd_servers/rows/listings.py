@@ -56,9 +56,14 @@ ROWS = (
         ),
     ),
     Row(
-        "UIDL with a number answers otherwise than the whole listing.",
-        within("unit/maildrop/test_fence"),
-        lacks="a case",
+        "UIDL with a number answers otherwise than the whole listing, which alone counts.",
+        (
+            *cases(_MAIL, "uidl-of-one-*"),
+            *within(
+                "unit/maildrop/test_fence",
+                "test_a_server_without_uidl_n_is_asked_list_n_and_from_then_on_only_that",
+            ),
+        ),
     ),
     Row(
         "A row of UIDL has no unique-id, or a blank one: that message goes by its content.",
@@ -101,7 +106,10 @@ ROWS = (
         "Two messages share a unique-id, and both are delivered.",
         cases(_MAIL, "same-unique-id-for-two"),
     ),
-    Row("Two copies share a unique-id: one is delivered, both are deleted.", lacks="a case"),
+    Row(
+        "Two copies share a unique-id: one is delivered, both are deleted.",
+        cases(_MAIL, "two-copies-share-a-unique-id"),
+    ),
     Row(
         "All unique-ids change at once, and nothing comes again.",
         cases(_MAIL, "unique-ids-change"),

@@ -28,6 +28,17 @@ ROWS = (
             *cases(_GONE, "uidl-refusal-inside"),
         ),
     ),
-    Row("Nothing is retrieved after a deletion.", lacks="a case"),
-    Row("The tail of a line too long looks like a line of its own.", lacks="a case"),
+    Row(
+        "Nothing is retrieved behind a deletion, whose place another message could have taken.",
+        cases(_MAIL, "*"),
+    ),
+    Row(
+        "The tail of a line that is too long is not read as a line of its own.",
+        cases(
+            _MAIL,
+            "second-message-at-first-status-of-5000-octets",
+            "second-message-at-first-status-of-5000-octets-and-a-reply",
+            "message-with-a-line-of-5000-octets-and-a-reply",
+        ),
+    ),
 )

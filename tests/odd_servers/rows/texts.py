@@ -1,6 +1,6 @@
 """Odd texts and odd extensions."""
 
-from tests.odd_servers.rows.form import Row, within
+from tests.odd_servers.rows.form import Row, cases, within
 
 _WORDS = "odd_servers/test_server_words"
 
@@ -21,5 +21,11 @@ ROWS = (
         lacks="in the log",
     ),
     Row("RETR is refused for want of UTF8.", lacks="a decision"),
-    Row("Extensions that nobody knows are ignored.", lacks="a case"),
+    Row(
+        "Extensions that nobody knows are ignored.",
+        cases(
+            "odd_servers/test_cases.py::test_each_message_arrives_once_and_unchanged",
+            "capabilities-nobody-knows",
+        ),
+    ),
 )
