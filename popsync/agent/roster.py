@@ -11,6 +11,7 @@ from popsync.agent.timetable import first_in_s, timetable_for
 from popsync.agent.watched import Pollster, Watched
 from popsync.config.account import AccountConfig
 from popsync.config.model import Config
+from popsync.config.secrets import find_secret_file
 from popsync.errors import PollStuck, UnknownAccount, escape
 from popsync.poll.events import PollReport
 
@@ -127,7 +128,10 @@ class Roster:
                 mark_login, account, allow_group=config.allow_group, token=self.memory.token
             )
             timetable = timetable_for(account)
-            watched = Watched(name, account.account_id, timetable, pollster, make_mark)
+            secret_file = find_secret_file(account.password)
+            watched = Watched(
+                name, account.account_id, timetable, pollster, make_mark, secret_file
+            )
             self._watched[name] = watched
             yield watched
 
@@ -179,8 +183,17 @@ class Roster:
         await self.memory.set_paused(watched.id, paused=False)
         self._lift(watched)
 
+    def lacking_password(self) -> Sequence[Watched]:
+        """Give the accounts that another password may help."""
+        return [watched for watched in self if watched.standing.lacks_password]
+
+    async def try_password(self, watched: Watched) -> None:
+        """Have an account due now if its login is not the one that was refused."""
+        if not watched.standing.is_locked_out or await watched.has_other_login():
+            self._lift(watched)
+
     async def lift_suspensions(self) -> None:
-        """Have those due now whose login was changed while there was no daemon."""
+        """Have those due now whose login is another than the one that was refused."""
         for watched in self:
             if await watched.has_other_login():
                 self._lift(watched)

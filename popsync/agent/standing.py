@@ -16,7 +16,13 @@ suspended          once in six hours, until its configuration changes or somebod
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from popsync.errors import AuthRejected, LoginDelayed, MaildropLocked, PopsyncError
+from popsync.errors import (
+    AuthRejected,
+    LoginDelayed,
+    MaildropLocked,
+    PopsyncError,
+    SecretUnavailable,
+)
 from popsync.poll.disposition import Disposition, dispose
 from popsync.poll.events import PollReport
 
@@ -43,6 +49,11 @@ class Standing:
     suspended: bool = False
     trouble: str = ""
     """Kind and text of the last error; empty when all is well."""
+
+    @property
+    def lacks_password(self) -> bool:
+        """Whether another password may end the trouble."""
+        return self.refused_logins > 0 or self.trouble.startswith(SecretUnavailable.__name__)
 
     @property
     def is_locked_out(self) -> bool:

@@ -17,6 +17,7 @@ from popsync.agent.polls import Polls, result_of
 from popsync.agent.progress import Progress
 from popsync.agent.roster import Roster
 from popsync.agent.schedule import ClockSchedule, Schedule
+from popsync.agent.secret_watch import SecretWatch
 from popsync.agent.standing import next_standing
 from popsync.agent.watched import Pollster, Watched
 from popsync.config.diff import compare_configs
@@ -84,9 +85,11 @@ class Supervisor:
         self._roster = Roster(
             open_schedule(self.poll_due), chance=chance, clock=clock, monotonic=monotonic
         )
+        self._secret_watch = SecretWatch(self._roster.lacking_password, self._roster.try_password)
         self._polls = Polls()
         self._lifting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._patrol: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._beside: list[asyncio.Task[None]] = []
+        """What goes on as long as ``run`` does."""
         self._fatal: PopsyncError | None = None
         self._about_to_ask: list[Watched] = []
 
@@ -111,7 +114,9 @@ class Supervisor:
             self._begun.set()
             self._observe(Started(len(self._roster)))
             self._lifting = asyncio.create_task(self._roster.lift_suspensions())
-            self._patrol = asyncio.create_task(patrol(self.cut_stuck, memory.check, self._end_for))
+            patrolling = patrol(self.cut_stuck, memory.check, self._end_for)
+            self._beside = [*map(asyncio.create_task, (patrolling, self._secret_watch.run()))]
+            self._secret_watch.look_again()
             await self._stop.wait()
             self._roster.close()
             for pollster in self._pollsters:
@@ -120,9 +125,11 @@ class Supervisor:
         finally:
             self._roster.clear()
             self._polls.cancel()
-            self._lifting.cancel()
-            self._patrol.cancel()
+            for task in (self._lifting, *self._beside):
+                task.cancel()
             await self._polls.wait()
+            if self._beside:
+                await asyncio.wait(self._beside)
         if self._fatal is not None:
             raise self._fatal
 
@@ -147,6 +154,8 @@ class Supervisor:
             fresh=accounts.added | accounts.changed,
         )
         self._observe(Reloaded(changes))
+        self._lifting.cancel()
+        self._lifting = asyncio.create_task(self._roster.lift_suspensions())
 
     # -- what the operator asks for ----------------------------------------------------------
 
@@ -235,6 +244,8 @@ class Supervisor:
             watched.polling_since = None
             if report is not None:
                 self._learn(watched, report)
+                if watched.standing.lacks_password:
+                    self._secret_watch.look_again()
                 if self._roster.delay_login(watched, report):
                     self._polls.forget(watched.id)
                 await self._roster.remember(watched, report)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from popsync.agent.memory import Remembered
@@ -47,6 +48,8 @@ class Watched:
     pollster: Pollster
     make_mark: Callable[[], Awaitable[str]]
     """Gives the mark of its login. Raises SecretUnavailable."""
+    secret_file: Path | None = None
+    """Where its password lies; None when that is no file."""
     standing: Standing = field(default_factory=Standing)
     mark: str = ""
     """That of the login that was refused; empty when none was, or nobody can tell."""
@@ -97,7 +100,7 @@ class Watched:
 
     async def has_other_login(self) -> bool:
         """Say whether the login that was refused is not the one that it has now."""
-        return bool(self.mark) and await self._current_mark() != self.mark
+        return bool(self.mark) and await self._current_mark() not in {"", self.mark}
 
     async def _current_mark(self) -> str:
         try:

@@ -59,6 +59,17 @@ KeptSecret = FileSecret | EnvSecret | CredentialSecret
 Secret = LiteralSecret | CommandSecret | KeptSecret
 
 
+def find_secret_file(secret: Secret, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Give the file that the password is read from; None when it comes from elsewhere."""
+    match secret:
+        case FileSecret(path):
+            return path
+        case CredentialSecret(name) if environ.get("CREDENTIALS_DIRECTORY"):
+            return Path(environ["CREDENTIALS_DIRECTORY"], name)
+        case _:
+            return None
+
+
 async def read_secret(
     secret: Secret,
     *,
