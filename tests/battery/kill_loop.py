@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tests.battery.kills import Arrivals, Killing, Reader
 from tests.battery.receiver import run_receiver
-from tests.battery.tally import Tally, count, token_in
+from tests.battery.tally import Tally, condense, count, token_in
 from tests.corpus import varied_message
 from tests.servers.dovecot import PASSWORD, Dovecot, as_served, run_dovecot
 
@@ -71,12 +71,12 @@ class LoopResult(NamedTuple):
 @contextmanager
 def _arrivals(mode: Mode, root: Path, seed: int) -> Iterator[Arrivals]:
     if mode in INTO_MAILDIR:
-        reader = Reader(root / "Mail", seed)
+        reader = Reader(root / "Mail", seed, condense)
         reader.start()
         table = 'type = "maildir"\npath = "Mail"\n'
         yield Arrivals(table, reader.arrivals, reader.staged, reader.finish)
         return
-    with run_receiver(lmtp=mode is Mode.LMTP) as receiver:
+    with run_receiver(lmtp=mode is Mode.LMTP, keep=condense) as receiver:
         table = (
             f'type = "{mode.value}"\nhost = "127.0.0.1"\nport = {receiver.port}\n'
             f'recipients = ["jane@example.org"]\nconnections = {CONNECTIONS}\n'
@@ -123,6 +123,7 @@ class KillLoop:
                 arrivals,
                 partial(dovecot.fill, user),
                 partial(varied_message, seed=self._seed),
+                keep=lambda message: condense(as_served(message)),
                 seed=self._seed,
                 successes=(0, 75),
             )
@@ -132,7 +133,7 @@ class KillLoop:
                 self._mode,
                 self._kills,
                 killing.in_the_middle,
-                count(map(as_served, killing.sent), everything),
+                count(killing.sent, everything),
                 self._copies_in_one_run(everything, killing.ends_of_runs),
                 dovecot.count(user),
             )

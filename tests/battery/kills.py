@@ -23,11 +23,15 @@ PER_RUN = 60
 
 
 class Reader(threading.Thread):
-    """Somebody who moves new mail to ``cur/`` and deletes some, while it comes in."""
+    """Somebody who moves new mail to ``cur/`` and deletes some, while it comes in.
 
-    def __init__(self, mail: Path, seed: int) -> None:
+    keep: gives what is remembered of a message.
+    """
+
+    def __init__(self, mail: Path, seed: int, keep: Callable[[bytes], bytes]) -> None:
         super().__init__(daemon=True)
         self._mail = mail
+        self._keep = keep
         self._random = random.Random(seed)
         self._over = threading.Event()
         self.deleted: list[bytes] = []
@@ -40,15 +44,15 @@ class Reader(threading.Thread):
                     path.rename(self._mail / "cur" / f"{path.name}:2,S")
             for path in self._files("cur"):
                 if self._random.random() < 0.05:
-                    self.deleted.append(path.read_bytes())
+                    self.deleted.append(self._keep(path.read_bytes()))
                     path.unlink()
 
     def finish(self) -> list[bytes]:
         """Stop; give everything that ever came."""
         self._over.set()
         self.join()
-        there = [path.read_bytes() for name in ("new", "cur") for path in self._files(name)]
-        return self.deleted + there
+        there = [path for name in ("new", "cur") for path in self._files(name)]
+        return [*self.deleted, *(self._keep(path.read_bytes()) for path in there)]
 
     def arrivals(self) -> int:
         """Give how many messages have come so far; not exact while the reader is at work."""
@@ -110,13 +114,16 @@ class Killing:
         fill: Callable[[list[bytes]], None],
         make: Callable[[int], bytes],
         *,
+        keep: Callable[[bytes], bytes],
         seed: int,
         successes: Collection[int] = (),
     ) -> None:
         """Successes: how a run may end that is left alone; empty when that does not matter."""
         self._start, self._arrivals, self._fill, self._make = start, arrivals, fill, make
+        self._keep = keep
         self._seed, self._successes = seed, successes
         self.sent: list[bytes] = []
+        """What ``keep`` gives of each message: of thousands that is little."""
         self.in_the_middle = 0
         """Kills that left some new messages staged, or delivered and others not."""
         self.ends_of_runs: list[int] = []
@@ -139,7 +146,7 @@ class Killing:
     def _send_more(self) -> None:
         first = len(self.sent)
         new = [self._make(n) for n in range(first, first + PER_RUN)]
-        self.sent += new
+        self.sent += map(self._keep, new)
         self._fill(new)
 
     def _kill_once(self, moment: _Moment) -> None:

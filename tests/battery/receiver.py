@@ -2,7 +2,7 @@
 
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 CRLF = b"\r\n"
@@ -17,9 +17,11 @@ class Receiver(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, *, lmtp: bool) -> None:
+    def __init__(self, *, lmtp: bool, keep: Callable[[bytes], bytes] = bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Session)
         self.lmtp = lmtp
+        self.keep = keep
+        """Gives what is remembered of a message."""
         self.lock = threading.Lock()
         self.accepted: list[tuple[str, bytes]] = []
         self.is_down = False
@@ -85,7 +87,8 @@ class _Session(socketserver.StreamRequestHandler):
                 self.server.seen.add(message)
                 self._say(b"451 come again")
                 return
-            self.server.accepted += [(recipient, message) for recipient in recipients]
+            kept = self.server.keep(message)
+            self.server.accepted += [(recipient, kept) for recipient in recipients]
         for _ in recipients if self.server.lmtp else recipients[:1]:
             self._say(b"250 taken")
 
@@ -94,9 +97,11 @@ class _Session(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def run_receiver(*, lmtp: bool = False) -> Iterator[Receiver]:
+def run_receiver(
+    *, lmtp: bool = False, keep: Callable[[bytes], bytes] = bytes
+) -> Iterator[Receiver]:
     """Start a receiver and end it."""
-    with Receiver(lmtp=lmtp) as server:
+    with Receiver(lmtp=lmtp, keep=keep) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import NamedTuple
 
 TOKEN = re.compile(rb"token-\d+-\d+@corpus\.example")
@@ -30,6 +31,13 @@ def plain(message: bytes) -> bytes:
     """Give a message with LF line ends and without popsync's marks: what must be equal."""
     whole = message.replace(b"\r\n", b"\n")
     return MARK.sub(b"", whole if whole.endswith(b"\n") else whole + b"\n")
+
+
+def condense(message: bytes) -> bytes:
+    """Give marks, token and a digest of what must be equal: ``count`` sees the same in it."""
+    marks = b"".join(mark.strip() + b"\n" for mark in MARK.findall(message))
+    token = token_in(message) or b"no token"
+    return marks + token + b"\n" + sha256(plain(message)).hexdigest().encode() + b"\n"
 
 
 def count(sent: Iterable[bytes], arrived: Iterable[bytes]) -> Tally:

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from popsync.poll import batch
+from popsync.poll.journal import BatchJournal
 from tests.battery.fuzz import fuzz, fuzz_polls
 from tests.battery.scrawl import cut
 
@@ -25,7 +25,7 @@ def test_whatever_a_server_says_nothing_is_deleted_undelivered() -> None:
 
 def test_a_poll_that_deletes_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """To take whatever was retrieved for delivered must not pass."""
-    monkeypatch.setattr(batch, "_is_settled", lambda *_: True)
+    monkeypatch.setattr(BatchJournal, "has_settled", lambda *_: True)
 
     assert fuzz_polls(60, seed=1).broken
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.battery.kill_loop import KillLoop, Mode
-from tests.battery.tally import Tally, count
+from tests.battery.tally import Tally, condense, count
 from tests.corpus import varied_messages
 
 pytestmark = pytest.mark.timeout(120)
@@ -24,3 +24,4 @@ def test_the_tally_sees_what_is_lost_altered_doubled_and_unmarked() -> None:
     arrived = [sent[0], sent[0], sent[1], marked, sent[2] + b"more\r\n", sent[3]]
 
     assert count(sent, arrived) == Tally(sent=5, lost=1, altered=1, doubled=2, unmarked=1)
+    assert count(map(condense, sent), map(condense, arrived)) == count(sent, arrived)

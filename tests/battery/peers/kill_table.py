@@ -5,6 +5,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -66,7 +67,7 @@ def _kill(name: str, kills: int, *, keep: bool, seed: int) -> PeerKills:
         dovecot.add_user(user)
         visit = Visit(Path(directory), dovecot.pop3_port, user, PASSWORD, keep)
         command = set_up(name, visit)
-        reader = Reader(visit.maildir, seed)
+        reader = Reader(visit.maildir, seed, _token_and_body)
         reader.start()
         killing = Killing(
             lambda: subprocess.Popen(
@@ -81,6 +82,7 @@ def _kill(name: str, kills: int, *, keep: bool, seed: int) -> PeerKills:
             Arrivals("", reader.arrivals, reader.staged, reader.finish),
             partial(dovecot.fill, user),
             partial(_make, seed=seed),
+            keep=_token_and_body,
             seed=seed,
         )
         killing.kill(kills)
@@ -90,7 +92,7 @@ def _kill(name: str, kills: int, *, keep: bool, seed: int) -> PeerKills:
 
 
 def _judge(killing: Killing, arrived: list[bytes], dovecot: Dovecot, user: str) -> PeerKills:
-    sent = {token_in(message): _body(message) for message in killing.sent}
+    sent = {token_in(kept): kept for kept in killing.sent}
     copies = Counter(map(token_in, arrived))
     on_server = {token_in(message) for message in dovecot.messages(user)}
     missing = sent.keys() - copies.keys()
@@ -103,10 +105,11 @@ def _judge(killing: Killing, arrived: list[bytes], dovecot: Dovecot, user: str) 
         lost=len(missing - on_server),
         blocked=len(missing & on_server),
         doubled=sum(copies.values()) - len(copies),
-        altered=sum(_body(message) != sent.get(token_in(message)) for message in arrived),
+        altered=sum(kept != sent.get(token_in(kept)) for kept in arrived),
     )
 
 
-def _body(message: bytes) -> bytes:
-    """Give what is below the header, its lines ended by LF: programs add lines above it."""
-    return message.replace(b"\r\n", b"\n").partition(b"\n\n")[2].rstrip(b"\n")
+def _token_and_body(message: bytes) -> bytes:
+    """Give both in short, lines ended by LF: programs add lines to the header."""
+    body = message.replace(b"\r\n", b"\n").partition(b"\n\n")[2].rstrip(b"\n")
+    return (token_in(message) or b"no token") + sha256(body).hexdigest().encode()
