@@ -21,6 +21,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 STATES = itertools.count(1)
 USERS_OWN = (
     *("POPSYNC_CONFIG", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"),
+    *("XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY"),
     *("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"),
 )
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from popsync.cli.options import invocation
-from popsync.config.find import default_state_dir, find_config
+from popsync.cli.whereabouts import find_whereabouts
+from popsync.config.find import config_places, default_state_dir, find_config
 from popsync.config.load import load_config
 from popsync.config.model import Config
 from popsync.errors import ConfigError
@@ -42,8 +43,29 @@ def load_checked_config(path: Path | None = None) -> Config:
 def find_state_dir() -> Path:
     """Give where the same file keeps its state, also when much of the file is a mistake.
 
-    Whoever asks a running popsync needs no more. Raises ConfigError when there is no file.
+    Whoever asks a running popsync needs no more. When none runs there it is where one runs that
+    was started with this file, whatever has become of the file since. Raises ConfigError when
+    there is no file and none runs.
     """
+    from popsync.agent.control import SOCKET_NAME  # noqa: PLC0415 - not for other commands
+
+    try:
+        usual = _usual_state_dir()
+    except ConfigError:
+        noted = _noted_state_dir()
+        if noted is None:
+            raise
+        return noted
+    lives_there = (usual / SOCKET_NAME).exists()
+    return usual if lives_there else _noted_state_dir() or usual
+
+
+def _noted_state_dir() -> Path | None:
+    places = config_places(invocation().config, os.environ)
+    return next(filter(None, map(find_whereabouts, places)), None)
+
+
+def _usual_state_dir() -> Path:
     path = find_config(invocation().config, os.environ).absolute()
     written = _read_state_dir(path)
     return path.parent / Path(written).expanduser() if written else default_state_dir(os.environ)

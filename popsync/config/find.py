@@ -10,17 +10,24 @@ from popsync.errors import ConfigError
 SYSTEM_CONFIG = Path("/etc/popsync/popsync.toml")
 
 
+def config_places(explicit: Path | None, environ: Mapping[str, str]) -> list[Path]:
+    """Give the one file that somebody named, else all that would be taken, the first one first."""
+    named = explicit or environ.get("POPSYNC_CONFIG")
+    if named:
+        return [Path(named)]
+    places = (_home(environ, "XDG_CONFIG_HOME", Unix().user_config_dir), SYSTEM_CONFIG.parent)
+    return [place / SYSTEM_CONFIG.name for place in places]
+
+
 def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path:
     """Give the file to read: ``explicit``, ``$POPSYNC_CONFIG``, the user's, the system's.
 
     The first two are taken at their word, whether they exist or not. Raises ConfigError when
     there is none.
     """
-    named = explicit or environ.get("POPSYNC_CONFIG")
-    if named:
-        return Path(named)
-    places = (_home(environ, "XDG_CONFIG_HOME", Unix().user_config_dir), SYSTEM_CONFIG.parent)
-    files = [place / SYSTEM_CONFIG.name for place in places]
+    files = config_places(explicit, environ)
+    if len(files) == 1:
+        return files[0]
     for file in files:
         if file.exists():
             return file

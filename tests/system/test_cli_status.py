@@ -2,7 +2,10 @@
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.system.commands import (
     MAILDIR,
@@ -13,7 +16,13 @@ from tests.system.commands import (
     start_popsync,
     write_config,
 )
-from tests.system.daemon import running
+from tests.system.daemon import rewrite, running
+
+
+def _make_directory(config: Path) -> None:
+    config.unlink()
+    config.mkdir()
+
 
 SELDOM = 'poll_every = "1d"'
 STATE = 'state_dir = "state"\n'
@@ -87,3 +96,34 @@ def test_watch_shows_it_again_until_control_c(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=TIMEOUT_S)
 
     assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda c: c.write_text(""), _make_directory])
+def test_a_daemon_is_found_without_its_configuration(
+    tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    """Gone, emptied or something else, though only the file named the state directory."""
+    with serving(tmp_path, "jane") as served:
+        text = 'state_dir = "state"\n' + MAILDIR + account("jane", served.pop3_port)
+        config = write_config(tmp_path / "popsync.toml", text)
+        with running(config) as daemon:
+            spoil(config)
+            daemon.wait_for("stays in effect")
+            commands = [("--quiet", "status"), ("status",), ("poll",), ("pause",), ("resume",)]
+            done = [popsync("-c", config, *command) for command in commands]
+            reload = popsync("-c", config, "reload")
+
+    assert [one.returncode for one in done] == [0] * 5, done
+    assert "jane" in done[1].stdout
+    assert "The configuration is refused" in done[1].stdout
+    assert reload.returncode == 78
+
+
+def test_a_daemon_is_found_where_it_was_started(tmp_path: Path) -> None:
+    """An edited state_dir counts after a restart; until then it is where it was."""
+    config = write_config(tmp_path / "popsync.toml", 'state_dir = "old"\n' + MAILDIR)
+    with running(config):
+        rewrite(config, 'state_dir = "new"\n' + MAILDIR)
+        done = popsync("-c", config, "--quiet", "status")
+
+    assert done.returncode == 0

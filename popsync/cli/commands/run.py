@@ -25,6 +25,7 @@ from popsync.cli.options import Command, invocation
 from popsync.cli.reloading import Reloading
 from popsync.cli.service import Service
 from popsync.cli.stopping import Stopping, run_stoppable
+from popsync.cli.whereabouts import noting_whereabouts
 from popsync.config.model import Config
 from popsync.net.local import serve_local
 from popsync.net.notify import find_service_manager
@@ -65,7 +66,10 @@ async def _run(config: Config, stopping: Stopping) -> None:
     supervisor = Supervisor(stop=stopping, observe=observe)
     reloading = Reloading(config, supervisor.apply, log, announce=service.reloading)
     # From the beginning: until they are obeyed, these signals kill.
-    with _obeying({signal.SIGHUP: reloading.ask, signal.SIGUSR1: supervisor.poll_all}):
+    with (
+        noting_whereabouts(config.path, config.state_dir),
+        _obeying({signal.SIGHUP: reloading.ask, signal.SIGUSR1: supervisor.poll_all}),
+    ):
         async with (
             open_assembly(
                 config, observe=observe, stopping=stopping, patience_s=NOTES_WAIT_S

@@ -77,8 +77,9 @@ def _look() -> _Look:
             raise
         with read_ledger(state_dir) as ledger:
             return _Look(seen, join_polled(seen.overview.accounts, ledger.accounts()), time.time())
-    seen = look_at_daemon(config.state_dir)
-    with read_ledger(config.state_dir) as ledger:
+    state_dir = find_state_dir()
+    seen = look_at_daemon(state_dir)
+    with read_ledger(state_dir) as ledger:
         live = seen.overview.accounts if seen.overview else ()
         return _Look(seen, join_status(config.accounts, ledger.accounts(), live), time.time())
 
