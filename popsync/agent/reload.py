@@ -8,6 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from watchdog import events
 from watchdog.events import (
     DirCreatedEvent,
     DirDeletedEvent,
@@ -33,6 +34,8 @@ _LOG = logging.getLogger(__name__)
 _TELLING: list[type[FileSystemEvent]] = [
     *(DirCreatedEvent, DirDeletedEvent, DirModifiedEvent, DirMovedEvent),
     *(FileCreatedEvent, FileDeletedEvent, FileModifiedEvent, FileMovedEvent, FileClosedEvent),
+    # A chmod; before watchdog 7 that was a modification.
+    getattr(events, "FileAttribEvent", FileModifiedEvent),
 ]
 
 # Something else may write into the same directory without a pause, a log for example.

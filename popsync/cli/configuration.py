@@ -3,9 +3,10 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -15,6 +16,7 @@ from popsync.config.find import config_places, default_state_dir, find_config
 from popsync.config.load import load_config
 from popsync.config.model import Config
 from popsync.errors import ConfigError
+from popsync.model import AccountId
 
 _STATE_DIR = re.compile(r"^state_dir[ \t]*=[ \t]*(['\"])(.+?)\1", re.MULTILINE)
 """Finds it in a file that is not even TOML at the moment."""
@@ -63,6 +65,30 @@ def find_state_dir() -> Path:
 def _noted_state_dir() -> Path | None:
     places = config_places(invocation().config, os.environ)
     return next(filter(None, map(find_whereabouts, places)), None)
+
+
+class LedgerPlace(NamedTuple):
+    """Where the ledger lies, and what its accounts are called."""
+
+    state_dir: Path
+    names: Mapping[AccountId, str]
+    """Of the accounts that are configured now."""
+
+
+def find_ledger() -> LedgerPlace:
+    """Give where the same file keeps its ledger; while it has mistakes, accounts have no names.
+
+    Raises ConfigError when there is no file, and no daemon that knows.
+    """
+    try:
+        config = load_invoked_config()
+    except ConfigError:
+        state_dir = find_state_dir()
+        said = "popsync: the configuration has mistakes, so accounts are called by their ids"
+        click.echo(said, err=True)
+        return LedgerPlace(state_dir, {})
+    names = {account.account_id: name for name, account in config.accounts.items()}
+    return LedgerPlace(config.state_dir, names)
 
 
 def _usual_state_dir() -> Path:
@@ -121,11 +147,19 @@ def match_names(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     return [name for name in known if any(fnmatchcase(name, pattern) for pattern in wanted)]
 
 
-def match_account(config: Config, name: str) -> str:
-    """Give ``name`` when the configuration has such an account. Raises click.UsageError."""
-    if name not in config.accounts:
-        raise click.UsageError(_describe_stranger(name, config.accounts))
-    return name
+def match_account(
+    names: Mapping[AccountId, str], known: Iterable[AccountId], wanted: str
+) -> AccountId:
+    """Give the account that is called ``wanted``, or has that id; one that was taken out, too.
+
+    known: the ids that the ledger remembers. Raises click.UsageError.
+    """
+    named = {name: account for account, name in names.items()}
+    ids = {str(account): account for account in (*known, *names)}
+    found = named.get(wanted, ids.get(wanted))
+    if found is None:
+        raise click.UsageError(_describe_stranger(wanted, [*named, *ids.keys() - names.keys()]))
+    return found
 
 
 def _describe_stranger(pattern: str, names: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from popsync.agent.events import AgentEvent, Failed, Recovered, Reloaded, Starte
 from popsync.agent.gates import DestinationBack, DestinationDown
 from popsync.cli.event_log import EventLog
 from popsync.cli.logs import Log
-from popsync.cli.words import count, format_span
+from popsync.cli.words import count, describe_suspension, format_span
 from popsync.config.diff import ConfigChanges, NameChanges
 from popsync.errors import ConfigError, PopsyncError, escape
 from popsync.poll.events import Event, PollEnded, Warned
@@ -99,8 +99,8 @@ class DaemonLog:
             return
         self._polls(PollEnded(event.report))
         if event.after.suspended:
-            said = "suspended until its configuration changes"
-            self._log.warning(said, account=account, next_poll=f"in {pause}")
+            said = f"{describe_suspension(account)}, or the next probe in {pause}"
+            self._log.warning(said, account=account)
         else:
             self._log.debug("backs off", account=account, next_poll=f"in {pause}")
 

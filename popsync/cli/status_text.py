@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from popsync.agent.memory import parse_remembered
 from popsync.agent.overview import AccountOverview, AccountState
 from popsync.cli.terminal import format_moment, format_table
-from popsync.cli.words import format_span, format_when
+from popsync.cli.words import describe_suspension, format_span, format_when
 from popsync.config.model import AccountConfig
 from popsync.errors import escape
 from popsync.ledger.polling import format_day
@@ -103,7 +104,18 @@ def _describe_activity(row: AccountStatus, now: float) -> str:
         return "disabled"
     if row.live is not None:
         return _describe_live(row.live, now)
-    return "paused" if row.report is not None and row.report.paused else ""
+    if row.report is not None and row.report.paused:
+        return "paused"
+    return describe_suspension(row.name) if _is_suspended(row) else ""
+
+
+def _is_suspended(row: AccountStatus) -> bool:
+    """Say what the daemon says; without one, what it noted last, unless a poll went well since."""
+    if row.live is not None:
+        return row.live.state is AccountState.SUSPENDED
+    if row.report is None or row.report.error_since is None:
+        return False
+    return parse_remembered(row.report.standing).standing.suspended
 
 
 def _describe_live(live: AccountOverview, now: float) -> str:
@@ -113,7 +125,7 @@ def _describe_live(live: AccountOverview, now: float) -> str:
         case AccountState.POLLING:
             return f"polling for {format_span(now - (live.polling_since or now))}"
         case AccountState.SUSPENDED:
-            return f"suspended, mend it and 'popsync resume {live.name}'"
+            return describe_suspension(live.name)
         case AccountState.PAUSED:
             return "paused"
         case _:
@@ -145,6 +157,7 @@ def _status_document(row: AccountStatus, now: float) -> dict[str, Any]:
         "enabled": row.enabled,
         "state": live.state.value if live else None,
         "paused": report.paused if report else False,
+        "suspended": _is_suspended(row),
         "last_poll_at": format_moment(poll.ended_at if poll else None),
         "next_poll_at": format_moment(live.next_poll_at if live else None),
         "polling_since": format_moment(live.polling_since if live else None),

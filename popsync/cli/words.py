@@ -9,6 +9,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def describe_suspension(account: str) -> str:
+    """Say that it is not polled, until when, and what to do."""
+    return f"suspended until its configuration or password changes, or 'popsync resume {account}'"
+
+
 def format_octets(octets: int) -> str:
     """Give a size in decimal units, two or three digits of it: ``950 B``, ``1.2 MB``."""
     if octets < 1000:

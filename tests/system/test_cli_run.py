@@ -188,7 +188,7 @@ def refuse_three_logins(daemon: Daemon) -> None:
     daemon.signal(signal.SIGUSR1)
     daemon.wait_for("failed again")
     daemon.signal(signal.SIGUSR1)
-    daemon.wait_for("suspended until its configuration changes")
+    daemon.wait_for("suspended until its configuration or password changes")
 
 
 def test_a_stop_in_the_middle_leaves_nothing_half_done(tmp_path: Path) -> None:

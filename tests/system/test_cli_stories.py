@@ -33,6 +33,27 @@ def test_what_was_delivered_is_listed_and_explained(tmp_path: Path) -> None:
     assert (message["message_id"], message["state"]) == ("<2@example.org>", "settled")
 
 
+def test_an_account_that_was_taken_out_goes_by_its_id(tmp_path: Path) -> None:
+    """The ledger knows it all the same, also while the file has mistakes."""
+    with serving(tmp_path, "jane") as served:
+        head = f'state_dir = "state"\n{MAILDIR}'
+        config = write_config(tmp_path / "popsync.toml", head + account("jane", served.pop3_port))
+        served.send("jane", MESSAGE % (1, 1))
+        popsync("-c", config, "once")
+    config.write_text(head)
+    known = popsync("-c", config, "log", "jane@127.0.0.1")
+    stranger = popsync("-c", config, "log", "jan@127.0.0.1")
+    config.write_text(head + "broken")
+    broken = [popsync("-c", config, *c) for c in (("log", "jane@127.0.0.1"), ("explain", "1"))]
+
+    assert known.returncode == 0
+    assert " jane@127.0.0.1 " in known.stdout
+    assert (stranger.returncode, "did you mean 'jane@127.0.0.1'" in stranger.stderr) == (64, True)
+    assert broken[0].stdout == known.stdout
+    assert broken[0].stderr.count("\n") == 1
+    assert broken[1].returncode == 64
+
+
 def test_what_nobody_knows_is_said(tmp_path: Path) -> None:
     """An empty ledger has no deliveries; a message or account that is not there is a mistake."""
     config = write_config(

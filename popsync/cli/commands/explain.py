@@ -4,7 +4,7 @@ import time
 
 import click
 
-from popsync.cli.configuration import load_invoked_config
+from popsync.cli.configuration import find_ledger
 from popsync.cli.exit_codes import ExitCode
 from popsync.cli.options import Command, json_option
 from popsync.cli.story_text import format_story, stories_document
@@ -22,9 +22,8 @@ def command(message: str, *, as_json: bool) -> int:
     on the server. All messages of that name are told. When the ledger knows none, the exit code is
     64. It reads the ledger and changes nothing.
     """
-    config = load_invoked_config()
-    names = {table.account_id: name for name, table in config.accounts.items()}
-    with read_ledger(config.state_dir) as ledger:
+    state_dir, names = find_ledger()
+    with read_ledger(state_dir) as ledger:
         stories = ledger.stories(message)
     if as_json:
         print_json(stories_document(stories, names))

@@ -2,7 +2,7 @@
 
 import click
 
-from popsync.cli.configuration import complete_account, load_invoked_config, match_account
+from popsync.cli.configuration import complete_account, find_ledger, match_account
 from popsync.cli.options import Command, json_option
 from popsync.cli.story_text import delivered_document, format_delivered
 from popsync.cli.terminal import print_json
@@ -27,12 +27,12 @@ def command(account: str | None, most: int, *, as_json: bool) -> None:
 
     The newest comes last. For each: when, account, unique-id, octets, Message-ID, destination and
     the destination's reply. It reads the ledger, which forgets a message 90 days after it left the
-    server.
+    server. An account that was taken out of the configuration goes by its id, user@host.
     """
-    config = load_invoked_config()
-    wanted = config.accounts[match_account(config, account)].account_id if account else None
-    names = {table.account_id: name for name, table in config.accounts.items()}
-    with read_ledger(config.state_dir) as ledger:
+    state_dir, names = find_ledger()
+    with read_ledger(state_dir) as ledger:
+        known = [report.account for report in ledger.accounts()] if account else []
+        wanted = match_account(names, known, account) if account else None
         rows = ledger.delivered(wanted, most)
     if as_json:
         print_json(delivered_document(rows, names))

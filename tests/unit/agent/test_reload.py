@@ -224,6 +224,12 @@ async def test_removed_directory_is_followed_when_it_is_created_again(config: Pa
         await daemon.hears_once(lambda: config.write_text("new"), "new")
 
 
+async def test_another_permission_is_seen_without_waiting(config: Path) -> None:
+    """A chmod is an event of its own kind; who else may read a password counts as content."""
+    async with watch(config) as daemon:
+        await daemon.hears_once(lambda: config.chmod(0o604), "old")
+
+
 async def test_touch_is_no_change(config: Path) -> None:
     """Events say when to look; the content counts, and what others than the owner may do."""
     async with watch(config) as daemon:

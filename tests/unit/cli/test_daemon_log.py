@@ -94,8 +94,8 @@ def test_a_suspension_is_said_with_what_ends_it() -> None:
     after = Standing(3, 1.0, 3, suspended=True, trouble=TROUBLED.trouble)
     _, line = Said().lines(failed(TROUBLED, after, pause_s=21_600))
 
-    said = "suspended until its configuration changes"
-    assert line == f'warning {said} account=gmx next_poll="in 6 hours"'
+    said = "suspended until its configuration or password changes, or 'popsync resume gmx'"
+    assert line == f"warning {said}, or the next probe in 6 hours account=gmx"
 
 
 def test_the_end_of_trouble_is_said() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from popsync.agent.memory import Remembered, format_remembered
 from popsync.agent.overview import AccountOverview, AccountState
 from popsync.agent.standing import Standing
 from popsync.cli.status_text import (
@@ -18,6 +19,7 @@ from popsync.ledger.reports import AccountReport
 from popsync.model import AccountId, PollSummary
 
 NOW = 1_000_000.0
+SUSPENDED = "suspended until its configuration or password changes, or 'popsync resume gmx'"
 
 
 def configured(user: str, *, enabled: bool = True) -> AccountConfig:
@@ -167,10 +169,20 @@ def test_what_the_daemon_does_about_an_account_comes_first() -> None:
     assert "; ok" in live_state(replace(polling, polling_since=None))
     assert "waits for its turn" in live_state(replace(polling, polling_since=None))
     assert live_state(live(AccountState.PAUSED, next_poll_at=None)).endswith(" paused; ok")
-    assert "suspended, mend it and 'popsync resume gmx'; ok" in live_state(
-        live(AccountState.SUSPENDED)
-    )
+    assert live_state(live(AccountState.SUSPENDED)).endswith(f" {SUSPENDED}; ok")
     assert live_state(live(AccountState.BACKING_OFF)).endswith(" 3 ok")
+
+
+def test_a_suspension_is_known_without_a_daemon() -> None:
+    """The ledger remembers it, and a script hears of it in the same place either way."""
+    standing = format_remembered(Remembered(Standing(3, 5.0, 3, suspended=True, trouble="no")))
+    failing = reported("jane", standing=standing, error_since=NOW - 600)
+    rows = join_status({"gmx": configured("jane")}, [failing])
+    by_hand = failing._replace(error_since=None)
+
+    assert f" 3 {SUSPENDED}; failing for 10 minutes" in states(failing, gmx=configured("jane"))[0]
+    assert status_document(rows, NOW)["accounts"][0]["suspended"]
+    assert states(by_hand, gmx=configured("jane"))[0].endswith(" 3 ok")
 
 
 def test_a_pause_is_known_without_a_daemon() -> None:
