@@ -94,12 +94,14 @@ def _without_found(session: Session) -> Sequence[UniqueId]:
     While a message without a unique-id is still to be looked at, that cannot be told; and never
     of what was never retrieved.
     """
-    memory, known = session.memory, session.memory.messages
     if not session.plan.gone:
         return ()
+    memory, known = session.memory, session.memory.messages
     nameless = {
         m.number for m in session.listing.messages if memory.content_keys or not m.unique_id
     }
+    if not nameless:
+        return session.plan.gone
     skipped = [skip.listed for skip in session.plan.skip]
     found = {
         listed.number: listed.unique_id

@@ -89,6 +89,10 @@ class Talk:
         raw = getattr(session, "_ssl_protocol", None)
         (raw._transport if raw is not None else session).close()
 
+    def send_past_tls(self, octets: bytes) -> None:
+        """Write octets below TLS, as a broken peer or somebody on the way would."""
+        self._writer.transport._ssl_protocol._transport.write(octets)  # type: ignore[attr-defined]
+
     def reset(self) -> None:
         """Break the connection with a TCP reset."""
         sock = self._writer.get_extra_info("socket")

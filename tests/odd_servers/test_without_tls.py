@@ -6,17 +6,25 @@ from typing import Literal
 import pytest
 
 from popsync.net.tls import TlsOptions
+from tests.doubles.pop3_script import Talk
 from tests.odd_servers.form import MAIL
 from tests.odd_servers.harness import open_bench
 from tests.odd_servers.server import CLOSE, SILENCE, Answer, Oddity, OddServer, Turn
 
 _OFFERS = b"+OK\r\nUSER\r\nUIDL\r\nSTLS\r\n.\r\n"
 
+
+async def _plaintext_later(talk: Talk) -> None:
+    await talk.octets(1)  # the handshake has begun
+    await talk.send(b"+OK logged in\r\n" + _OFFERS)
+
+
 ANSWERS: dict[str, bytes | Answer] = {
     "refused": b"-ERR no TLS today\r\n",
     "agreed-and-not-begun": b"+OK begin\r\n",
     "agreed-with-a-reply-behind": b"+OK begin\r\n+OK logged in\r\n",
     "agreed-with-capabilities-behind": b"+OK begin\r\n" + _OFFERS,
+    "agreed-and-a-reply-a-moment-later": Answer(b"+OK begin\r\n", then=_plaintext_later),
     "agreed-and-closed": Answer(b"+OK begin\r\n", closes=True),
     "closed": CLOSE,
     "silent": SILENCE,

@@ -4,6 +4,7 @@ from tests.odd_servers.rows.form import Row, cases, within
 
 _WITHOUT = "odd_servers/test_without_tls.py::test_no_secret_is_said_and_no_mail_touched"
 _TLS = "unit/maildrop/test_opening_tls"
+_ODD_TLS = "odd_servers/test_tls"
 
 ROWS = (
     Row(
@@ -29,27 +30,69 @@ ROWS = (
     ),
     Row(
         "Plaintext a moment after the reply to STLS fails the handshake.",
-        within(_TLS, "test_plaintext_in_the_handshakes_place_is_refused"),
-        lacks="a moment after",
+        (
+            *cases(_WITHOUT, "agreed-and-a-reply-a-moment-later"),
+            *within(_TLS, "test_plaintext_in_the_handshakes_place_is_refused"),
+        ),
     ),
     Row(
         "A certificate with a flaw is refused, the flaw named, no secret said.",
-        within(_TLS, "test_a_certificate_with_a_flaw_is_told_no_secret"),
-        lacks="a weak key",
+        (
+            *within(_TLS, "test_a_certificate_with_a_flaw_is_told_no_secret"),
+            *within(
+                _ODD_TLS,
+                "test_a_key_that_is_too_short_is_refused",
+                "test_a_revoked_certificate_is_not_found_out",
+            ),
+        ),
     ),
     Row(
-        "A pinned fingerprint takes the place of authorities and name; another one is refused.",
-        within(
-            _TLS,
-            "test_the_pinned_certificate_needs_no_authority_and_no_name",
-            "test_a_certificate_with_a_flaw_is_told_no_secret",
+        "A pinned SHA-256 takes the place of authorities and name; another one is refused.",
+        (
+            *within(
+                _TLS,
+                "test_the_pinned_certificate_needs_no_authority_and_no_name",
+                "test_a_certificate_with_a_flaw_is_told_no_secret",
+            ),
+            *within(
+                "unit/config/test_checks", "test_other_fingerprints_are_refused_with_the_reason"
+            ),
         ),
-        lacks="other digests",
     ),
-    Row("Only old versions or weak ciphers are offered.", lacks="a case"),
-    Row("The server needs its name, which may be an address or not ASCII.", lacks="a case"),
-    Row("TLS is cut without close_notify, inside a message or behind it.", lacks="a case"),
-    Row("A broken record, an alert, another certificate next time.", lacks="a case"),
+    Row(
+        "Only old versions or weak ciphers are offered, and refused.",
+        within(
+            _ODD_TLS,
+            "test_old_versions_and_weak_ciphers_are_refused",
+            "test_neither_compression_nor_old_versions_are_offered",
+        ),
+    ),
+    Row(
+        "The server is told its name, without a last dot, in ASCII; an address is none.",
+        within(_ODD_TLS, "test_the_server_is_told_the_name_that_its_certificate_must_bear"),
+    ),
+    Row(
+        "TLS is cut without close_notify: inside a message it is lost, behind it it is whole.",
+        cases(
+            f"{_ODD_TLS}.py::test_a_session_that_breaks_under_tls_gives_only_whole_messages",
+            "*-cut",
+            "*-alert",
+        ),
+    ),
+    Row(
+        "A broken record, an alert, or another certificate next time: it may be tried again.",
+        (
+            *cases(
+                f"{_ODD_TLS}.py::test_a_session_that_breaks_under_tls_gives_only_whole_messages",
+                "*-garbage",
+            ),
+            *within(
+                _ODD_TLS,
+                "test_an_alert_in_place_of_the_login_is_temporary",
+                "test_another_certificate_at_the_next_session",
+            ),
+        ),
+    ),
     Row("Names that are not found, addresses that do not answer.", lacks="a case"),
     Row(
         "The connection is refused, reset, or leads nowhere.",

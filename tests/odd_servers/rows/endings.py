@@ -1,8 +1,9 @@
 """Odd answers to DELE and QUIT, and replies that nobody asked for."""
 
-from tests.odd_servers.rows.form import Row, cases
+from tests.odd_servers.rows.form import Row, cases, within
 
 _MAIL = "odd_servers/test_cases.py::test_each_message_arrives_once_and_unchanged"
+_RETURNING = "odd_servers/test_returning_mail"
 
 ROWS = (
     Row(
@@ -24,10 +25,27 @@ ROWS = (
     ),
     Row(
         "QUIT is refused, unanswered or closes, or is agreed to and forgotten.",
-        cases(_MAIL, "quit-refused", "quit-closes", "quit-unanswered", "quit-is-no-reply"),
-        lacks="agreed to and forgotten, deleted later",
+        (
+            *cases(
+                _MAIL,
+                "quit-refused",
+                "quit-closes",
+                "quit-unanswered",
+                "quit-is-no-reply",
+                "quit-forgets*",
+                "quit-at-first-*",
+            ),
+            *within(
+                _RETURNING,
+                "test_deletions_that_have_no_effect_are_told_in_the_end",
+                "test_deletions_that_take_effect_later_double_nothing",
+            ),
+        ),
     ),
-    Row("The server deletes though there was no QUIT.", lacks="a case"),
+    Row(
+        "The server deletes though there was no QUIT: only what is delivered was to go.",
+        within(_RETURNING, "test_a_server_that_deletes_without_quit_does_no_harm"),
+    ),
     Row(
         "A reply that no command asked for ends the session.",
         cases(_MAIL, "line-unasked-behind-a-message"),

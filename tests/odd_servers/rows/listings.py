@@ -5,6 +5,7 @@ from tests.odd_servers.rows.form import Row, cases, within
 _MAIL = "odd_servers/test_cases.py::test_each_message_arrives_once_and_unchanged"
 _KEPT = "odd_servers/test_listings.py::test_nothing_is_forgotten_and_nothing_comes_again"
 _GONE = "odd_servers/test_listings.py::test_nobody_is_gone_while_the_listing_is_in_doubt"
+_RETURNING = "odd_servers/test_returning_mail"
 _NAMELESS = "odd_servers/test_nameless"
 _ODD_ROW = f"{_NAMELESS}.py::test_a_row_without_a_usable_unique_id_costs_nothing_else"
 
@@ -112,8 +113,10 @@ ROWS = (
     ),
     Row(
         "All unique-ids change at once, and nothing comes again.",
-        cases(_MAIL, "unique-ids-change"),
-        lacks="a hundred in keep mode",
+        (
+            *cases(_MAIL, "unique-ids-change"),
+            *within(_RETURNING, "test_a_hundred_messages_under_new_names_bring_nothing_twice"),
+        ),
     ),
     Row(
         "All unique-ids change again: from then on content stands for them, with a warning.",
@@ -123,8 +126,14 @@ ROWS = (
             "test_names_that_changed_once_are_kept",
         ),
     ),
-    Row("The unique-id of a deleted message is given to a new one.", lacks="a case"),
-    Row("A deleted message comes back.", lacks="a case"),
+    Row(
+        "The unique-id of a deleted message is given to a new one, which is delivered.",
+        within(_RETURNING, "test_a_name_that_is_given_to_a_new_message_hides_nothing"),
+    ),
+    Row(
+        "A deleted message comes back with the same octets: it is only deleted again.",
+        within(_RETURNING, "test_a_deleted_message_that_comes_back_is_deleted_again"),
+    ),
     Row(
         "Message numbers come out of order, twice, with gaps or zeros, or beyond the count.",
         (

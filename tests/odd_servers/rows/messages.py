@@ -96,8 +96,8 @@ ROWS = (
                 "test_any_octets_cut_anyhow_give_the_same_events_and_nothing_but_protocol_errors",
             ),
             *within(_RETRIEVAL, "test_messages_cut_anywhere_are_the_same"),
+            *within("odd_servers/test_tls", "test_a_message_in_records_of_one_octet_is_the_same"),
         ),
-        lacks="TLS records",
     ),
     Row(
         "A server ends every line in a bare LF, and is read so from its greeting on.",

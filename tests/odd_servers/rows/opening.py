@@ -5,6 +5,9 @@ from tests.odd_servers.rows.form import Row, cases, within
 _MAIL = "odd_servers/test_cases.py::test_each_message_arrives_once_and_unchanged"
 _OPENING = "unit/maildrop/test_opening"
 _LOGIN = "unit/maildrop/test_login"
+_ON_SOCKET = "odd_servers/test_logins"
+_STANDING = "unit/agent/test_standing"
+_PAUSE = "test_the_pause_follows_from_what_failed"
 _REFUSALS = "unit/maildrop/test_refusals"
 
 ROWS = (
@@ -116,13 +119,18 @@ ROWS = (
     ),
     Row(
         "The maildrop is locked by another session: try later, the password was not wrong.",
-        cases(_MAIL, "maildrop-locked-at-first"),
-        lacks="the failure is temporary and no rejected login",
+        (
+            *cases(_MAIL, "maildrop-locked-at-first"),
+            *within(_ON_SOCKET, "test_a_refusal_is_told_apart_by_its_code_or_its_words"),
+            *cases(f"{_STANDING}.py::{_PAUSE}", "locked, a minute at least"),
+        ),
     ),
     Row(
         "LOGIN-DELAY, in a refusal or in CAPA: the next poll waits at least so long.",
-        cases(_MAIL, "login-at-first-too-soon"),
-        lacks="the delay that CAPA tells",
+        (
+            *cases(_MAIL, "login-at-first-too-soon"),
+            *within(_ON_SOCKET, "test_the_delay_that_a_server_asks_for_is_reported"),
+        ),
     ),
     Row(
         "The codes of RFC 3206 at PASS: back off, stop for good, or count a wrong password.",
@@ -133,12 +141,15 @@ ROWS = (
                 "login-at-first-broken",
                 "login-at-first-wrong",
             ),
-            *within(_LOGIN, "test_a_refusal_is_what_its_code_says_at_every_step"),
+            *within(_ON_SOCKET, "test_a_refusal_is_told_apart_by_its_code_or_its_words"),
         ),
     ),
     Row(
         "A refusal without a code that sounds like 'not now' is taken for that.",
-        within(_REFUSALS, "test_a_refused_login_is_read_by_its_code_or_its_words"),
+        (
+            *within(_ON_SOCKET, "test_a_refusal_is_told_apart_by_its_code_or_its_words"),
+            *within(_REFUSALS, "test_a_refused_login_is_read_by_its_code_or_its_words"),
+        ),
     ),
     Row(
         "A code in lower case, one nobody knows, or one that is not closed.",
@@ -149,31 +160,36 @@ ROWS = (
     ),
     Row(
         "USER is refused, or any name is taken and PASS refused: both are about the login.",
-        within(
-            _LOGIN,
-            "test_a_refusal_is_what_its_code_says_at_every_step",
-            "test_a_refused_user_never_hears_the_password",
+        (
+            *within(_ON_SOCKET, "test_a_refusal_is_told_apart_by_its_code_or_its_words"),
+            *within(_LOGIN, "test_a_refused_user_never_hears_the_password"),
         ),
-        lacks="both on a socket",
     ),
     Row(
         "The reply to PASS takes its time, and is waited for.",
-        within(_LOGIN, "test_a_login_has_a_deadline_of_its_own"),
-        lacks="a slow reply that is waited for",
+        (
+            *within(_ON_SOCKET, "test_a_slow_reply_to_the_password_is_waited_for"),
+            *within(_LOGIN, "test_a_login_has_a_deadline_of_its_own"),
+        ),
     ),
     Row(
         "The connection closes after PASS without a word: try later, more and more rarely.",
         (
             *cases(_MAIL, "closed-after-password-at-first"),
-            *within(_LOGIN, "test_a_server_that_closes_after_the_password_may_be_tried_again"),
+            *within(_ON_SOCKET, "test_no_reply_to_the_password_is_no_refusal"),
+            *cases(f"{_STANDING}.py::{_PAUSE}", "doubling"),
         ),
-        lacks="back-off to an hour",
     ),
     Row(
         "AUTH offers only what nobody here knows, and the error names it.",
-        within(_LOGIN, "test_mechanisms_that_nobody_here_knows_are_no_way_in"),
-        lacks="on a socket",
+        within(_ON_SOCKET, "test_a_server_that_takes_no_password_is_told_none"),
     ),
-    Row("OAuth tokens.", lacks="a decision"),
-    Row("A token that expires.", lacks="a decision"),
+    Row(
+        "A server takes tokens only (XOAUTH2): popsync has none, and says what is offered.",
+        cases(f"{_ON_SOCKET}.py::test_a_server_that_takes_no_password_is_told_none", "*XOAUTH2*"),
+    ),
+    Row(
+        "What was given as a password has expired: its source is asked anew in each session.",
+        within(_ON_SOCKET, "test_a_password_that_changed_is_asked_for_anew"),
+    ),
 )

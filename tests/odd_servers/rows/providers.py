@@ -5,6 +5,7 @@ from tests.odd_servers.rows.form import Row, cases, within
 _MAIL = "odd_servers/test_cases.py::test_each_message_arrives_once_and_unchanged"
 _KEPT = "odd_servers/test_listings.py::test_nothing_is_forgotten_and_nothing_comes_again"
 _GONE = "odd_servers/test_listings.py::test_nobody_is_gone_while_the_listing_is_in_doubt"
+_RETURNING = "odd_servers/test_returning_mail"
 
 ROWS = (
     Row("A service shows a window of its mail and hides what was retrieved.", lacks="a case"),
@@ -13,13 +14,25 @@ ROWS = (
     Row("A maildrop of 200,000 messages is listed within 200 MB.", lacks="a case"),
     Row(
         "An empty maildrop is reported after a fault, and nothing is forgotten.",
-        within(
-            "odd_servers/test_listings",
-            "test_a_store_that_was_empty_for_a_day_brings_nothing_twice",
+        (
+            *within(
+                "odd_servers/test_listings",
+                "test_a_store_that_was_empty_for_a_day_brings_nothing_twice",
+            ),
+            *within(
+                _RETURNING,
+                "test_a_hundred_that_were_not_shown_for_a_day_bring_nothing_twice",
+            ),
         ),
     ),
-    Row("The server ends a long session in its middle.", lacks="a case"),
-    Row("Another client deletes messages meanwhile.", lacks="a case"),
+    Row(
+        "The server ends a session in its middle, or the clock is set: the ledger knows.",
+        within(_RETURNING, "test_a_session_that_is_ended_goes_on_in_the_next"),
+    ),
+    Row(
+        "Another client deletes messages meanwhile, and the others arrive.",
+        within(_RETURNING, "test_another_client_that_takes_a_message_away_costs_no_other"),
+    ),
     Row(
         "A refusal inside an unfinished listing makes it incomplete.",
         (
