@@ -58,6 +58,8 @@ class PollMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.sent: list[bytes] = []
         self.crashes = 0
+        self.kept_nothing = False
+        """The server has let something go that only the spool may have."""
         self.lost: Counter[bytes] = Counter()
         self.desk.server.on_deleted = self.check_deletion
         self.begin()
@@ -227,6 +229,51 @@ class PollMachine(RuleBasedStateMachine):
         self.relay.down = True
         self.poll()
         self.relay.down = False
+
+    @rule()
+    def poll_while_the_maildir_is_away(self) -> None:
+        """The server takes mail all the same."""
+        with self.away():
+            self.poll()
+
+    @rule()
+    def poll_a_server_that_keeps_nothing(self) -> None:
+        """What was retrieved in a session that ends with QUIT is never seen there again."""
+        server = self.desk.server
+        with self.faults() as faults:
+            faults.hides_retrieved = True
+            self.poll()
+            self.kept_nothing |= any(stored.hidden for stored in server.messages)
+            server.messages = [stored for stored in server.messages if not stored.hidden]
+
+    @rule()
+    def poll_with_a_full_disk(self) -> None:
+        """The spool takes nothing, so what is not delivered must stay on the server."""
+        self.desk.free_octets = 0
+        self.poll()
+        self.desk.free_octets = 10**9
+
+    @rule(choice=st.integers(0))
+    def spoil_a_copy(self, choice: int) -> None:
+        """A file of the spool is damaged, while the server still has the message."""
+        files = self.desk.spooled
+        if files and not self.kept_nothing:
+            files[choice % len(files)].write_bytes(b"spoilt")
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Put the Maildir where popsync does not find it, as a disk that is not mounted."""
+        mail = self.directory / "Mail"
+        elsewhere = self.directory / "elsewhere"
+        if mail.exists():
+            mail.rename(elsewhere)
+            mail.write_text("no Maildir")
+        try:
+            yield
+        finally:
+            if elsewhere.exists():
+                mail.unlink()
+                elsewhere.rename(mail)
 
     @contextmanager
     def faults(self) -> Iterator[Faults]:
