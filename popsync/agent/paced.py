@@ -81,6 +81,10 @@ class _PacedMaildrop:
         return self._maildrop.login_delay_s
 
     @property
+    def kept_days(self) -> int | None:
+        return self._maildrop.kept_days
+
+    @property
     def deletion_refusal(self) -> str:
         return self._maildrop.deletion_refusal
 

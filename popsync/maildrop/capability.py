@@ -14,6 +14,10 @@ MAX_LOGIN_DELAY_S = 86400
 """A server that wants more is not obeyed: it would be a way to keep mail from its owner."""
 
 
+MAX_KEPT_DAYS = 36_500
+"""Nobody needs to be told of more."""
+
+
 async def ask_capabilities(conversation: Conversation, settings: Pop3Settings) -> Capabilities:
     """Give what CAPA tells, none where it is refused. Raises StreamError, RemoteProtocolError."""
     await conversation.send(b"CAPA\r\n", ReplyKind.CAPABILITIES)
@@ -37,6 +41,17 @@ def may_pipeline(settings: Pop3Settings, capabilities: Capabilities) -> bool:
     return settings.pipelining == "on" or (
         settings.pipelining == "auto" and capabilities.pipelining
     )
+
+
+def kept_days(told: Capabilities, before: int | None = None) -> int | None:
+    """Give how long the server keeps what was retrieved (RFC 2449 §6.7); None is for ever.
+
+    told, before: as for ``login_delay``; there the shortest of any user.
+    """
+    if told.expire == "NEVER":
+        return None
+    is_days = told.expire.isascii() and told.expire.isdigit()
+    return min(int(told.expire[:9]), MAX_KEPT_DAYS) if is_days else before
 
 
 def login_delay(told: Capabilities, before: int = 0) -> int:

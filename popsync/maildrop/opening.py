@@ -1,7 +1,12 @@
 """Begins a session: connect, greeting, CAPA, STLS, login."""
 
 from popsync.errors import DeadlineExceeded, RemoteProtocolError, StreamError, TlsRefused
-from popsync.maildrop.capability import ask_capabilities, login_delay, may_pipeline
+from popsync.maildrop.capability import (
+    ask_capabilities,
+    kept_days,
+    login_delay,
+    may_pipeline,
+)
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.login import log_in
 from popsync.maildrop.refusals import Stage
@@ -62,11 +67,12 @@ async def open_maildrop(
         pipelined = not lock_step and may_pipeline(settings, capabilities)
         # CAPA again, since only now it is about this user; on its own only where it has to be.
         confirms = asks_capa and pipelined
-        login_delay_s = login_delay(capabilities)
+        login_delay_s, days = login_delay(capabilities), kept_days(capabilities)
         if asks_capa and not confirms:
             capabilities = await ask_capabilities(conversation, settings)
             pipelined = not lock_step and may_pipeline(settings, capabilities)
             login_delay_s = login_delay(capabilities, login_delay_s)
+            days = kept_days(capabilities, days)
     except BaseException:
         await conversation.close()
         raise
@@ -76,6 +82,7 @@ async def open_maildrop(
         pipelined=pipelined,
         confirms=confirms,
         login_delay_s=login_delay_s,
+        kept_days=days,
     )
 
 

@@ -8,7 +8,12 @@ from popsync.errors import (
     StreamError,
     UidlUnsupported,
 )
-from popsync.maildrop.capability import login_delay, may_pipeline, next_capabilities
+from popsync.maildrop.capability import (
+    kept_days,
+    login_delay,
+    may_pipeline,
+    next_capabilities,
+)
 from popsync.maildrop.conversation import Conversation
 from popsync.maildrop.listing import ListingAnswers, combine
 from popsync.maildrop.refusals import Stage
@@ -42,6 +47,7 @@ class Pop3Maildrop:
         pipelined: bool,
         confirms: bool = False,
         login_delay_s: int = 0,
+        kept_days: int | None = None,
     ) -> None:
         self._conversation = conversation
         self._settings = settings
@@ -49,6 +55,8 @@ class Pop3Maildrop:
         self._confirms = confirms
         self.login_delay_s = login_delay_s
         """What the server wants to pass between logins (RFC 2449 §6.4); 0 when it does not say."""
+        self.kept_days = kept_days
+        """How long it keeps what was retrieved (RFC 2449 §6.7); None when it does not say."""
         self._deletion_refusal = ""
         self._totals: Totals | None = None
 
@@ -164,6 +172,7 @@ class Pop3Maildrop:
         told = await next_capabilities(say, self._settings)
         self._pipelined = may_pipeline(self._settings, told)
         self.login_delay_s = login_delay(told, self.login_delay_s)
+        self.kept_days = kept_days(told, self.kept_days)
         try:
             return await self._next_three()
         except (RemoteProtocolError, StreamError) as error:

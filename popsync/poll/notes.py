@@ -26,6 +26,18 @@ def announce(account: Account, ports: Ports, listing: Listing, plan: PollPlan) -
         ports.observe(Warned(account.name, text))
 
 
+def warn_of_expiry(account: Account, ports: Ports, days: int | None) -> None:
+    """Tell whoever wants to keep mail on a server that does not.
+
+    Nothing is lost by it: what the server lets go of after QUIT is delivered, or in the spool.
+    """
+    if days is None or account.policy.deletes:
+        return
+    when = f"after {days} days" if days else "once it was retrieved"
+    text = f"mode is 'keep', but the server says that it deletes mail {when} (EXPIRE {days})"
+    ports.observe(Warned(account.name, text))
+
+
 def _warnings(listing: Listing, plan: PollPlan) -> list[str]:
     warnings = []
     if not listing.complete:

@@ -33,7 +33,7 @@ from popsync.poll.content_keys import (
 )
 from popsync.poll.deletions import choose_doomed
 from popsync.poll.events import Deleted, PollEnded, PollReport, Warned
-from popsync.poll.notes import announce, close_listing, note_plan
+from popsync.poll.notes import announce, close_listing, note_plan, warn_of_expiry
 from popsync.poll.plan import PollPlan, plan_poll
 from popsync.poll.policy import Account
 from popsync.poll.ports import Maildrop, Ports
@@ -168,6 +168,8 @@ async def _run_session(
         tally.held += len(plan.newly_oversize)
         tally.left_out = listing.left_out
         announce(account, ports, listing, plan)
+        if not memory.polled_before:
+            warn_of_expiry(account, ports, maildrop.kept_days)
         await note_plan(account, ports, memory, plan)
         spooled = ports.spool.held(account.id)
         vanished = find_vanished(memory, plan.gone, spooled, listed=plan.rows)

@@ -78,6 +78,11 @@ class Maildrop(Protocol):
         ...
 
     @property
+    def kept_days(self) -> int | None:
+        """How long the server keeps what was retrieved; None when it does not say, or for ever."""
+        ...
+
+    @property
     def deletion_refusal(self) -> str:
         """The server's words to the last DELE that it refused, escaped; empty if it agreed."""
         ...

@@ -75,6 +75,7 @@ class Faults:
     refused_login: BaseException | None = None
     """What opening a session raises, until taken back."""
     login_delay_s: int = 0
+    kept_days: int | None = None
     break_after: int | None = None
     """Steps (listing, each message, each DELE, QUIT) until ``error`` is raised, once."""
     error: BaseException = field(default_factory=lambda: PeerClosed("the server has gone"))
@@ -241,7 +242,7 @@ class RemoteSession:
     def _retrieve_one(self, listed: ListedMessage) -> Retrieval:
         assert self._open, "RETR after the end"
         stored, faults = self._numbered[listed.number], self._server.faults
-        assert stored.unique_id == listed.unique_id
+        assert listed.unique_id in {b"", stored.unique_id}  # empty: it goes by its content
         self._server.step(f"RETR {listed.number}")
         if not self._lock_step and faults.disagree_after is not None:
             if faults.disagree_after == 0:
@@ -266,6 +267,11 @@ class RemoteSession:
     def login_delay_s(self) -> int:
         """What the server wants to pass between sessions."""
         return self._server.faults.login_delay_s
+
+    @property
+    def kept_days(self) -> int | None:
+        """How long the server says that it keeps mail."""
+        return self._server.faults.kept_days
 
     @property
     def deletion_refusal(self) -> str:

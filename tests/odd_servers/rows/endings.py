@@ -2,6 +2,7 @@
 
 from tests.odd_servers.rows.form import Row, cases, within
 
+_SPOOL = "odd_servers/test_spooled"
 _MAIL = "odd_servers/test_cases.py::test_each_message_arrives_once_and_unchanged"
 _RETURNING = "odd_servers/test_returning_mail"
 
@@ -17,8 +18,24 @@ ROWS = (
             "deletions-are-of-deleted",
         ),
     ),
-    Row("The server deletes what was retrieved.", lacks="the spool"),
-    Row("CAPA says EXPIRE.", lacks="the spool"),
+    Row(
+        "The server deletes what was retrieved: what was not delivered is in the spool.",
+        within(
+            _SPOOL,
+            "test_what_a_server_deletes_as_it_is_retrieved_is_delivered",
+            "test_what_a_server_hides_is_delivered_once_the_relay_takes_it",
+            "test_a_full_spool_leaves_mail_on_a_server_that_would_hide_it",
+        ),
+    ),
+    Row(
+        "CAPA says EXPIRE: keep mode is told, and QUIT waits for the spool.",
+        (
+            *within(_SPOOL, "test_a_server_that_keeps_no_mail_is_told_of_once"),
+            *within(
+                "unit/maildrop/test_opening", "test_how_long_mail_is_kept_is_said_for_this_user"
+            ),
+        ),
+    ),
     Row(
         "RSET would undo deletions, and is never sent.",
         cases(_MAIL, "*"),

@@ -374,3 +374,27 @@ async def test_a_login_delay_is_that_of_this_user(
     await maildrop.list()
 
     assert maildrop.login_delay_s == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (b"EXPIRE 7 USER", b"EXPIRE 30", 30),
+        (b"EXPIRE 0", b"UIDL", 0),
+        (b"EXPIRE 0", b"EXPIRE NEVER", None),
+        (b"UIDL", b"EXPIRE soon", None),
+        (b"UIDL", b"expire 999999999999999", 36_500),
+    ],
+)
+@pytest.mark.parametrize("pipelining", [False, True])
+async def test_how_long_mail_is_kept_is_said_for_this_user(
+    before: bytes, after: bytes, expected: int | None, *, pipelining: bool
+) -> None:
+    """RFC 2449 §6.7: what is said before the login may be the shortest of any user."""
+    tag = b"PIPELINING\r\n" if pipelining else b""
+    first, second = (b"+OK\r\nUSER\r\n" + tag + said + b"\r\n.\r\n" for said in (before, after))
+    empty = b"+OK 0 0\r\n", b"+OK\r\n.\r\n", b"+OK\r\n.\r\n"
+    maildrop = await open_with(b"+OK\r\n", first, b"+OK\r\n", b"+OK\r\n", second, *empty)
+    await maildrop.list()
+
+    assert maildrop.kept_days == expected
