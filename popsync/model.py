@@ -289,6 +289,18 @@ class AccountMemory:
     content_keys: bool = False
     """Its unique-ids change again and again, so its messages are known by their content."""
     hints: Mapping[MessageNumber, Hint] = field(default_factory=dict)
+    stamp: bytes = b""
+    """Another one after each change of this; empty when it has just changed."""
+
+
+class Quiet(NamedTuple):
+    """A listing that leaves nothing to do as long as what the ledger knows stays as it is."""
+
+    fingerprint: bytes
+    until: float
+    """When time alone gives something to do, in seconds since the epoch."""
+    stamp: bytes
+    """That of the memory which it was compared with."""
 
 
 class AccountOutset(NamedTuple):
@@ -298,6 +310,7 @@ class AccountOutset(NamedTuple):
     """Its server once mixed up pipelined replies; one command at a time from then on."""
     owes: bool = False
     """Some message is not settled, so deliveries may be open, or owed to another destination."""
+    quiet: Quiet | None = None
 
 
 class DeliveryStatus(NamedTuple):

@@ -40,6 +40,7 @@ from popsync.model import (
     MessageKey,
     MessageNumber,
     PollSummary,
+    Quiet,
     SeenMessage,
     SpooledMessage,
     UniqueId,
@@ -189,15 +190,21 @@ class SqliteLedger:
         await self._write(lambda connection: polling.note_hints(connection, account, hints))
 
     async def note_poll(
-        self, account: AccountId, summary: PollSummary, *, can_wait: bool = False
+        self,
+        account: AccountId,
+        summary: PollSummary,
+        *,
+        can_wait: bool = False,
+        quiet: Quiet | None = None,
     ) -> None:
         """Remember what a poll came to.
 
         can_wait: it may be written with the next transaction, and a crash before that undo it.
+        quiet: is remembered as well, if its stamp is still that of the account.
         """
 
         def work(connection: sqlite3.Connection) -> None:
-            polling.note_poll(connection, account, summary)
+            polling.note_poll(connection, account, summary, quiet)
 
         if not (can_wait and self._writer.put_off(work)):
             await self._write(work)

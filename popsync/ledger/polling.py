@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from popsync.ledger.recording import number_of_account
 from popsync.ledger.spooling import note_left
-from popsync.model import AccountId, Hint, MessageNumber, PollSummary, UniqueId
+from popsync.model import AccountId, Hint, MessageNumber, PollSummary, Quiet, UniqueId
 
 TOMBSTONES_KEPT_S = 90 * 86400.0
 """A server that shows a message again within this time is not believed to have a new one."""
@@ -45,8 +45,14 @@ SET began_at = :began_at, ended_at = :ended_at, listed = :listed, delivered = :d
     octets = :octets, deleted = :deleted, held = :held, deferred = :deferred, error = :error,
     last_success_at = iif(:error = '', :ended_at, last_success_at),
     error_since = iif(:error = '', NULL, coalesce(error_since, :ended_at)),
-    delivered_today = iif(day = :day, delivered_today, 0) + :delivered, day = :day
+    delivered_today = iif(day = :day, delivered_today, 0) + :delivered, day = :day,
+    stamp = coalesce(stamp, randomblob(8))
 WHERE id = :account
+"""
+
+_NOTE_QUIET = """
+UPDATE account SET quiet = :fingerprint, quiet_until = :until
+WHERE id = :account AND stamp = :stamp
 """
 
 
@@ -95,9 +101,17 @@ def note_hints(
     connection.executemany(_NOTE_HINT, [(number, at, *hint) for at, hint in hints.items()])
 
 
-def note_poll(connection: sqlite3.Connection, account: AccountId, summary: PollSummary) -> None:
-    """Remember what a poll came to."""
+def note_poll(
+    connection: sqlite3.Connection, account: AccountId, summary: PollSummary, quiet: Quiet | None
+) -> None:
+    """Remember what a poll came to, and the listing that it found to be quiet.
+
+    Nothing is known of that listing any more when something has changed meanwhile: the stamp,
+    which it was compared under, is then gone, and the next one is another.
+    """
     number = number_of_account(connection, account)
+    if quiet is not None:
+        connection.execute(_NOTE_QUIET, quiet._asdict() | {"account": number})
     day = format_day(summary.ended_at)
     connection.execute(_NOTE_POLL, asdict(summary) | {"account": number, "day": day})
 

@@ -35,6 +35,7 @@ from popsync.model import (
     MessageNumber,
     MessageState,
     PollSummary,
+    Quiet,
     SpooledMessage,
     UniqueId,
 )
@@ -42,7 +43,7 @@ from popsync.model import (
 _MESSAGE_STATES = {state.value: state for state in MessageState}
 
 _ACCOUNT = """
-SELECT id, polled_before, renumbering, lock_step, content_keys FROM account WHERE key = ?
+SELECT id, stamp, polled_before, renumbering, lock_step, content_keys FROM account WHERE key = ?
 """
 
 # In the order of Hint's fields, behind the number.
@@ -55,7 +56,8 @@ SELECT lock_step,
                WHERE account = account.id AND state IN ('pending', 'held'))
        OR EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_intent
                   CROSS JOIN message ON message.id = message
-                  WHERE delivery.state IN ('staged', 'dot_sent') AND account = account.id)
+                  WHERE delivery.state IN ('staged', 'dot_sent') AND account = account.id),
+       quiet, quiet_until, stamp
 FROM account WHERE key = ?
 """
 
@@ -166,7 +168,11 @@ class LedgerReader:
         """Give what a session must know before it begins."""
         with self._snapshot() as connection:
             row = connection.execute(_OUTSET, (account,)).fetchone()
-            return AccountOutset(*map(bool, row)) if row else AccountOutset()
+            if row is None:
+                return AccountOutset()
+            lock_step, owes, *quiet = row
+            known = None if None in quiet else Quiet._make(quiet)
+            return AccountOutset(bool(lock_step), bool(owes), known)
 
     def memory(self, account: AccountId) -> AccountMemory:
         """Give all that is known of the account."""
@@ -174,7 +180,7 @@ class LedgerReader:
             row = connection.execute(_ACCOUNT, (account,)).fetchone()
             if row is None:
                 return AccountMemory()
-            number, *flags = row
+            number, stamp, *flags = row
             polled_before, renumbering, lock_step, content_keys = map(bool, flags)
             return AccountMemory(
                 _read_known(connection, number),
@@ -182,6 +188,7 @@ class LedgerReader:
                 renumbering=renumbering,
                 lock_step=lock_step,
                 content_keys=content_keys,
+                stamp=stamp or b"",
                 hints={
                     MessageNumber(at): Hint._make(hint)
                     for at, *hint in connection.execute(_HINTS, (number,))

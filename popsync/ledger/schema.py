@@ -8,7 +8,7 @@ from types import MappingProxyType
 APPLICATION_ID = 0x706F7073
 """``pops``, so that ``file`` and a careless restore can tell a ledger from another database."""
 
-VERSION = 3
+VERSION = 4
 
 _HINTS = """
 CREATE TABLE hint (
@@ -20,6 +20,25 @@ CREATE TABLE hint (
     PRIMARY KEY (account, number)
 ) STRICT, WITHOUT ROWID
 """
+
+# Nobody who changes what a plan is made of has to think of it, an operator's command included.
+_FORGET_QUIET = tuple(
+    f"""
+CREATE TRIGGER {name} AFTER {change} BEGIN
+    UPDATE account SET stamp = NULL, quiet = NULL WHERE id = {account} AND stamp IS NOT NULL;
+END
+"""  # noqa: S608 - constants only
+    for name, change, account in (
+        ("message_added", "INSERT ON message", "NEW.account"),
+        ("message_changed", "UPDATE ON message", "NEW.account"),
+        ("message_removed", "DELETE ON message", "OLD.account"),
+        (
+            "account_changed",
+            "UPDATE OF polled_before, renumbering, lock_step, content_keys ON account",
+            "NEW.id",
+        ),
+    )
+)
 
 _TABLES = f"""
 CREATE TABLE meta (
@@ -50,7 +69,10 @@ CREATE TABLE account (
     paused INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
     day TEXT NOT NULL DEFAULT '',  -- the local date that delivered_today counts for
     delivered_today INTEGER NOT NULL DEFAULT 0,
-    content_keys INTEGER NOT NULL DEFAULT 0 CHECK (content_keys IN (0, 1))
+    content_keys INTEGER NOT NULL DEFAULT 0 CHECK (content_keys IN (0, 1)),
+    stamp BLOB,  -- another one after each change that a plan may depend on
+    quiet BLOB,  -- the digest of a listing that leaves nothing to do under this stamp
+    quiet_until REAL
 ) STRICT;
 
 -- state, next_try and settled_at repeat what the deliveries say: a poll reads only this table.
@@ -104,6 +126,7 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_intent ON delivery (message) WHERE state IN ('staged', 'dot_sent');
 CREATE INDEX delivery_held ON delivery (message) WHERE state = 'held';
 {_HINTS};
+{";".join(_FORGET_QUIET)};
 """
 
 _MIGRATIONS: Mapping[int, Sequence[str]] = MappingProxyType(
@@ -127,6 +150,12 @@ _MIGRATIONS: Mapping[int, Sequence[str]] = MappingProxyType(
             ),
         ),
         2: (_HINTS,),
+        3: (
+            "ALTER TABLE account ADD COLUMN stamp BLOB",
+            "ALTER TABLE account ADD COLUMN quiet BLOB",
+            "ALTER TABLE account ADD COLUMN quiet_until REAL",
+            *_FORGET_QUIET,
+        ),
     }
 )
 """By version, what makes the next one of it."""

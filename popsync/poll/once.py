@@ -22,6 +22,7 @@ from popsync.model import (
     Listing,
     MessageState,
     PollSummary,
+    Quiet,
     UnretrievedMessage,
 )
 from popsync.poll.carry import carry
@@ -32,11 +33,12 @@ from popsync.poll.content_keys import (
     next_hints,
 )
 from popsync.poll.deletions import choose_doomed
-from popsync.poll.events import Deleted, PollEnded, PollReport, Warned
+from popsync.poll.events import Deleted, Listed, PollEnded, PollReport, Warned
 from popsync.poll.notes import announce, close_listing, note_plan, warn_of_expiry
 from popsync.poll.plan import PollPlan, plan_poll
 from popsync.poll.policy import Account
 from popsync.poll.ports import Maildrop, Ports
+from popsync.poll.quiet import find_quiet, is_quiet
 from popsync.poll.recovery import settle_intents
 from popsync.poll.renumbering import find_vanished
 from popsync.poll.session import Session
@@ -59,6 +61,8 @@ async def poll_once(account: Account, ports: Ports) -> PollReport:
         if outset.owes:
             await settle_intents(account, ports, tally.down)
         tally.add(await deliver_spooled(account, ports, tally.down))
+        if outset.owes:
+            outset = await ports.ledger.outset(account.id)  # what was owed may be settled now
         purpose = _Purpose.EVERYTHING
         for _ in range(MAX_SESSIONS):
             purpose = await _run_session(account, ports, tally, purpose, outset)
@@ -79,7 +83,7 @@ async def poll_once(account: Account, ports: Ports) -> PollReport:
         down=frozenset(tally.down),
         login_delay_s=tally.login_delay_s,
     )
-    return await _close_poll(account, ports, report)
+    return await _close_poll(account, ports, report, tally.quiet)
 
 
 async def plan_once(account: Account, ports: Ports) -> tuple[Listing, PollPlan]:
@@ -115,6 +119,8 @@ class _Tally:
     login_delay_s: int = 0
     broken_by: PopsyncError | None = None
     """What ended a session in the middle of retrieval."""
+    quiet: Quiet | None = None
+    """What the last listing was found to be."""
     down: dict[str, DestinationUnavailable] = field(default_factory=dict)
     """The destinations that were found to take nothing, and what they said."""
 
@@ -157,14 +163,20 @@ async def _run_session(
             listing = await maildrop.list()
         except PipeliningUnfit as error:
             return await _fall_back(account, ports, error)
+        tally.listed = len(listing.messages)
+        if is_quiet(listing, account.policy, outset.quiet, ports.clock()):
+            ports.observe(Listed(account.name, len(listing.messages), 0, 0))
+            await _quit(maildrop, account, ports, ())
+            return _Purpose.NOTHING
         memory = await ports.ledger.memory(account.id)
         check_names(listing, memory, account.policy)
         if changes_names(listing, memory):
             memory = await _turn_to_content(account, ports, memory)
-        plan = plan_poll(listing, memory, account.policy, ports.clock())
+        now = ports.clock()
+        plan = plan_poll(listing, memory, account.policy, now)
+        tally.quiet = find_quiet(listing, memory, plan, account.policy, now)
         if purpose is _Purpose.DELETIONS:
             plan = replace(plan, retrieve=())
-        tally.listed = len(listing.messages)
         tally.held += len(plan.newly_oversize)
         tally.left_out = listing.left_out
         announce(account, ports, listing, plan)
@@ -322,11 +334,13 @@ def _tell_down(account: Account, ports: Ports, tally: _Tally) -> PopsyncError | 
     return None
 
 
-async def _close_poll(account: Account, ports: Ports, report: PollReport) -> PollReport:
+async def _close_poll(
+    account: Account, ports: Ports, report: PollReport, quiet: Quiet | None
+) -> PollReport:
     """Tell ledger and observer; a ledger that cannot even take this is the poll's error."""
     try:
         can_wait = report.error is None and report.summary.is_quiet
-        await ports.ledger.note_poll(account.id, report.summary, can_wait=can_wait)
+        await ports.ledger.note_poll(account.id, report.summary, can_wait=can_wait, quiet=quiet)
     except PopsyncError as error:
         report = replace(report, error=report.error or error)
     ports.observe(PollEnded(report))

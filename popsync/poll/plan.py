@@ -48,6 +48,9 @@ class Reason(Enum):
     OVER_LIMIT = "over fetch_limit, left for the next poll"
 
 
+_TOLD = frozenset({Reason.SUSPECT, Reason.UNSERVED})
+
+
 class Skip(NamedTuple):
     """A message that is left alone, and why."""
 
@@ -74,6 +77,19 @@ class PollPlan:
     """Told to be deleted again and again, and still there."""
     rows: Mapping[UniqueId, int] = field(default_factory=dict)
     """How many rows of the listing have each unique-id."""
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is anything to do, to remember, or to tell a person."""
+        return bool(
+            self.retrieve
+            or self.delete
+            or self.newly_adopted
+            or self.newly_oversize
+            or self.gone
+            or self.renumbered
+            or any(skip.reason in _TOLD for skip in self.skip)
+        )
 
     @property
     def is_whole(self) -> bool:

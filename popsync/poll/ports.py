@@ -32,6 +32,7 @@ from popsync.model import (
     Outcome,
     Parcel,
     PollSummary,
+    Quiet,
     Retrieval,
     SeenMessage,
     SpooledMessage,
@@ -230,8 +231,13 @@ class Ledger(Protocol):
         """Remember these hints in the place of all earlier ones."""
         ...
 
-    async def note_poll(self, account: AccountId, summary: PollSummary, *, can_wait: bool) -> None:
-        """Remember what a poll came to; durable on return unless it can wait."""
+    async def note_poll(
+        self, account: AccountId, summary: PollSummary, *, can_wait: bool, quiet: Quiet | None
+    ) -> None:
+        """Remember what a poll came to; durable on return unless it can wait.
+
+        quiet: is remembered as well, if its stamp is still that of the account.
+        """
         ...
 
 
