@@ -10,7 +10,7 @@ from popsync.errors import (
 )
 from popsync.model import DeliveryKey, DeliveryState, Intent, Outcome, Receipt, Refusal
 from tests.battery.model.facts import DESTINATION, Number, Place, Row, Rule, Way, key_of
-from tests.battery.model.world import Parted, World
+from tests.battery.model.world import Down, World
 
 OPEN = (DeliveryState.STAGED, DeliveryState.DOT_SENT)
 IN_DOUBT = DeliveryInDoubt("no reply")
@@ -21,14 +21,16 @@ REFUSALS: Sequence[DeliveryError] = (DeliveryDeferred("450"), DeliveryRejected("
 
 
 def sweep(world: World) -> None:
-    """Take away what a crash left in ``tmp/`` and no row speaks of."""
+    """Take away what a crash left in ``tmp/`` and in the spool, and no row speaks of."""
     staged = (
         {row.staged_as for row in world.rows if row and row.deliveries[0].state in OPEN}
         if world.keeps(Rule.KEEP_STAGED)
         else set()
     )
     for name, file in enumerate(world.files):
-        if file.place is Place.TMP and name not in staged:
+        row = world.rows[file.message]
+        stray_copy = file.place is Place.SPOOL and not (row and row.spooled)
+        if stray_copy or (file.place is Place.TMP and name not in staged):
             world.move(name, Place.NOWHERE)
 
 
@@ -69,11 +71,54 @@ def _finish_moves(world: World, rows: Sequence[Row]) -> None:
         world.sync_directories()
 
 
+# -- the spool ---------------------------------------------------------------------------------
+
+
+def deliver_spooled(world: World) -> None:
+    """Deliver what has a copy, without the server. Raises Down, Parted."""
+    for number, row in enumerate(world.rows):
+        message = Number(number)
+        if not row or not row.spooled:
+            continue
+        if not world.copies_of(message):
+            world.note_spooled(message, spooled=False)
+        elif _owed(world, message):
+            deliver(world, [message])
+            release(world, [message])
+
+
+def put_by(world: World, numbers: Sequence[Number]) -> None:
+    """Make a copy of each that is not delivered, unless the spool is full."""
+    release(world, numbers)
+    owed = [number for number in numbers if not is_settled(world, number)]
+    if not owed or world.fault(1):
+        return
+    for number in owed:
+        world.keep(number)
+    if world.keeps(Rule.SYNC_COPY):
+        world.sync_spool()
+    for number in owed:
+        world.note_spooled(number, spooled=True)
+
+
+def release(world: World, numbers: Sequence[Number]) -> None:
+    """Take copies away of which nothing is owed any more."""
+    for number in numbers:
+        for name in world.copies_of(number) if is_settled(world, number) else ():
+            world.move(name, Place.NOWHERE)
+
+
+def is_safe(world: World, number: Number) -> bool:
+    """Whether QUIT may follow: it is delivered, or the ledger knows of a copy."""
+    row = world.rows[number]
+    return is_settled(world, number) or bool(row and row.spooled)
+
+
 # -- delivery ----------------------------------------------------------------------------------
 
 
 def deliver(world: World, numbers: Sequence[Number]) -> None:
-    """Deliver what is owed of each message. Raises Parted when that cannot go on."""
+    """Deliver what is owed of each message. Raises Down, or Parted when nothing can go on."""
     owed = {number: _owed(world, number) for number in numbers}
     for number in numbers:
         if not owed[number]:
@@ -105,7 +150,7 @@ def _put_into_maildir(world: World, batch: Sequence[Number]) -> None:
         if world.fault(1):  # the disk is full: what was written is taken back
             for name in names:
                 world.move(name, Place.NOWHERE)
-            raise Parted
+            raise Down
         names.append(world.write(number))
         if world.keeps(Rule.SYNC_CONTENT):
             world.sync_content(names[-1])
@@ -134,7 +179,7 @@ def _send(world: World, owed: dict[Number, list[int]]) -> None:
         fault = world.fault(3)
         if fault == 3:  # the link breaks while the body travels
             world.record(pending)
-            raise Parted
+            raise Down
         if fault:  # every recipient is refused
             pending = [*pending, *(Refusal(d, REFUSALS[fault - 1]) for d in deliveries)]
             continue
@@ -156,7 +201,7 @@ def _send(world: World, owed: dict[Number, list[int]]) -> None:
         if is_broken:
             world.windows += 1
             world.record(pending)
-            raise Parted
+            raise Down
     world.record(pending)
 
 

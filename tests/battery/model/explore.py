@@ -10,7 +10,16 @@ from typing import NamedTuple
 
 from popsync.errors import LedgerError
 from popsync.model import DeliveryState
-from tests.battery.model.facts import Arrow, Place, Rule, Setting, State, Way, first_state
+from tests.battery.model.facts import (
+    MOST_FAULTS,
+    Arrow,
+    Place,
+    Rule,
+    Setting,
+    State,
+    Way,
+    first_state,
+)
 from tests.battery.model.poll import poll
 from tests.battery.model.world import Chance, Died, Violation, World
 
@@ -21,6 +30,9 @@ SETTINGS: Sequence[Setting] = (
     Setting(Way.MAILDIR, deletes=False, messages=2),
     Setting(Way.SMTP, deletes=False, messages=2),
     Setting(Way.SMTP, deletes=True, messages=2),
+    Setting(Way.MAILDIR, deletes=True, hides=True),
+    Setting(Way.SMTP, deletes=False, hides=True),
+    Setting(Way.SMTP, deletes=True, hides=True),
     Setting(Way.LMTP, deletes=False),
     Setting(Way.LMTP, deletes=True),
 )
@@ -34,6 +46,8 @@ REMOVED: Sequence[Setting] = (
         )
     ),
     Setting(Way.SMTP, deletes=True, messages=2, without=Rule.ONE_IN_DOUBT),
+    Setting(Way.SMTP, deletes=False, without=Rule.QUIT_LAST, hides=True),
+    Setting(Way.SMTP, deletes=False, without=Rule.SYNC_COPY, hides=True),
     *(
         Setting(Way.SMTP, deletes=True, without=rule)
         for rule in (
@@ -56,23 +70,26 @@ class Exploration(NamedTuple):
 
     def __str__(self) -> str:
         """One line of the table."""
-        way, deletes, messages, without = self.setting
+        way, deletes, messages, without, hides = self.setting
         if without:
             found = "; ".join(self.violations) or "NOTHING"
             return f"{way.value + ', without: ' + without.value:62} {found}"
-        name = f"{'delete' if deletes else 'keep'}, {way.value}, {messages} message(s)"
+        hiding = ", hiding server" if hides else ""
+        name = f"{'delete' if deletes else 'keep'}, {way.value}, {messages} message(s){hiding}"
         count = sum(self.violations.values())
         return "\n  ".join(
             [f"{name:42} states {self.states}, violations {count}", *self.violations]
         )
 
 
-def explore(setting: Setting, *, until_violation: bool = False) -> Exploration:
+def explore(
+    setting: Setting, *, faults: int = MOST_FAULTS, until_violation: bool = False
+) -> Exploration:
     """Poll from every state there is; ``until_violation``: the first one will do."""
     states: set[int] = set()
     arrows: set[Arrow] = set()
     violations: dict[str, int] = {}
-    known = {first_state(setting)}
+    known = {first_state(setting)._replace(faults=faults)}
     waiting = [*known]
     judge = cache(_judge)
     while waiting:
@@ -129,10 +146,17 @@ def _judge(setting: Setting, state: State) -> str:
 def _judge_rest(setting: Setting, state: State) -> str:
     if any(file.place is Place.TMP for file in state.files):
         return "a file is left in tmp/"
+    if any(f.place is Place.SPOOL and not _is_spooled(state, f.message) for f in state.files):
+        return "a copy is left in the spool"
     if any(file.seen and not file.whole for file in state.files):
         return "altered"
     findings = (_judge_message(setting, state, n) for n in range(setting.messages))
     return next((finding for finding in findings if finding), "")
+
+
+def _is_spooled(state: State, number: int) -> bool:
+    row = state.rows[number]
+    return bool(row and row.spooled)
 
 
 def _judge_message(setting: Setting, state: State, number: int) -> str:
@@ -142,10 +166,15 @@ def _judge_message(setting: Setting, state: State, number: int) -> str:
         pass
     elif held := [s for s in row.deliveries if s.state is not DeliveryState.DELIVERED]:
         is_held = all(s.state is DeliveryState.HELD for s in held)
-        return "" if is_held and listed else f"left {held[0].state.value}, not delivered"
+        is_there = listed or _has_copy(state, number)
+        return "" if is_held and is_there else f"left {held[0].state.value}, not delivered"
     if listed and setting.deletes:
         return "left on the server"
     return _judge_copies(setting, state, number)
+
+
+def _has_copy(state: State, number: int) -> bool:
+    return any(f.message == number and f.place is Place.SPOOL and f.whole for f in state.files)
 
 
 def _judge_copies(setting: Setting, state: State, number: int) -> str:

@@ -42,6 +42,8 @@ class Rule(Enum):
     DOUBT = "silence after the dot is no receipt"
     MARK = "a repeat after a doubt bears a mark"
     DELE_LAST = "no DELE before the receipt"
+    QUIT_LAST = "no QUIT before what was not delivered has its copy"
+    SYNC_COPY = "a copy is synced before the ledger is told"
     ROWS_STAY = "QUIT makes the ledger forget nothing"
     MEET_AGAIN = "what is delivered is delivered no second time"
 
@@ -53,6 +55,8 @@ class Setting(NamedTuple):
     deletes: bool
     messages: int = 1
     without: Rule | None = None
+    hides: bool = False
+    """After QUIT the server never shows again what it gave."""
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -68,10 +72,11 @@ class Place(Enum):
     NEW = "new"
     TAKEN = "taken"
     """A reader has it, in ``cur/`` or elsewhere."""
+    SPOOL = "spool"
 
 
 class File(NamedTuple):
-    """One file that was ever written into the Maildir."""
+    """One file that was ever written into the Maildir, or a copy in the spool."""
 
     message: Number
     place: Place = Place.TMP
@@ -81,6 +86,11 @@ class File(NamedTuple):
     whole: bool = True
     seen: bool = False
     """It was in ``new/`` once: a copy that somebody may have read."""
+
+    @property
+    def in_spool(self) -> bool:
+        """Whether it was written into the spool."""
+        return Place.SPOOL in self.may_be or self.place is Place.SPOOL
 
     def move(self, place: Place) -> "File":
         """Put it elsewhere; that is not durable yet."""
@@ -100,6 +110,9 @@ class Row(NamedTuple):
     staged_as: int | None = None
     deletions: int = 0
     gone: bool = False
+    spooled: bool = False
+    left: bool = False
+    """A listing did not show it while it was spooled."""
 
 
 class Copies(NamedTuple):

@@ -10,6 +10,7 @@ from contextlib import suppress
 from popsync.model import (
     AccountMemory,
     DeliveryState,
+    Kept,
     KnownMessage,
     ListedMessage,
     Listing,
@@ -19,9 +20,18 @@ from popsync.model import (
 )
 from popsync.poll.plan import PollPlan, plan_poll
 from popsync.poll.policy import Policy
-from tests.battery.model.delivery import OPEN, deliver, is_settled, recover, sweep
+from tests.battery.model.delivery import (
+    OPEN,
+    deliver,
+    deliver_spooled,
+    is_safe,
+    is_settled,
+    put_by,
+    recover,
+    sweep,
+)
 from tests.battery.model.facts import DESTINATION, Number, Row, Rule, key_of
-from tests.battery.model.world import Parted, World
+from tests.battery.model.world import Down, Parted, World
 
 MUCH_LATER = 1e12
 """Every pause is over by then."""
@@ -33,9 +43,12 @@ def poll(world: World) -> None:
     with suppress(Parted):
         sweep(world)
         recover(world)
+        with suppress(Down):
+            deliver_spooled(world)
         if _run_session(world, only_deletions=False):
             _run_session(world, only_deletions=True)
     world.marked.clear()
+    world.given.clear()
     world.moment("idle")
 
 
@@ -48,11 +61,15 @@ def _run_session(world: World, *, only_deletions: bool) -> bool:
     line_dropped = not only_deletions and len(retrieved) < len(plan.retrieve)
     if not world.keeps(Rule.DELE_LAST):
         _delete(world, retrieved)
-    deliver(world, retrieved)
+    with suppress(Down):
+        deliver(world, retrieved)
+    put_by(world, retrieved)
     settled = [number for number in retrieved if is_settled(world, number)]
     doomed = _doomed(world, plan, settled)
-    if line_dropped or len(settled) < len(retrieved):
+    too_early = world.keeps(Rule.QUIT_LAST) and not all(is_safe(world, n) for n in retrieved)
+    if line_dropped or too_early:
         world.marked.clear()
+        world.given.clear()
         return bool(doomed)
     _bury(world, plan)
     _delete(world, doomed)
@@ -95,7 +112,14 @@ def _known(number: Number, row: Row) -> KnownMessage:
         oversize=False,
         listed_octets=OCTETS,
         served=frozenset({DESTINATION}),
+        kept=_kept(row),
     )
+
+
+def _kept(row: Row) -> Kept:
+    if not row.spooled:
+        return Kept.NOT
+    return Kept.LEFT if row.left else Kept.SPOOLED
 
 
 def _message_state(row: Row) -> MessageState:
@@ -117,6 +141,7 @@ def _retrieve(world: World, plan: PollPlan) -> list[Number]:
         if world.fault(1):
             break
         retrieved.append(Number(int(listed.unique_id)))
+    world.given.update(retrieved)
     return retrieved
 
 
@@ -129,7 +154,7 @@ def _bury(world: World, plan: PollPlan) -> None:
     for unique_id in plan.gone:
         row = world.rows[int(unique_id)]
         if row and not any(status.state in OPEN for status in row.deliveries):
-            world.rows[int(unique_id)] = row._replace(gone=True)
+            world.rows[int(unique_id)] = row._replace(gone=not row.spooled, left=row.spooled)
     if plan.gone:
         world.moment("buried")
 
@@ -152,10 +177,12 @@ def _delete(world: World, doomed: Sequence[Number]) -> None:
 def _quit(world: World, doomed: Sequence[Number]) -> None:
     """End the session in one of five ways: as it should, or with a fault of the server's."""
     refused_or_forgotten, deleted_unsaid, unsaid = 1, 2, 3
-    fault = world.fault(3) if doomed else 0
+    fault = world.fault(3) if doomed or world.setting.hides else 0
     if fault in (0, deleted_unsaid):
         world.delete_marked()
+        world.hide_given()
     world.marked.clear()
+    world.given.clear()
     if not world.keeps(Rule.ROWS_STAY):
         for number in doomed:
             world.rows[number] = None

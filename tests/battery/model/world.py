@@ -4,7 +4,7 @@ A crash loses what the process knew; a power cut also takes back any part of wha
 covered. A reader takes mail out of the Maildir at any moment. A commit of the ledger is durable.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from popsync.ledger.states import check_transition
 from popsync.model import (
@@ -34,7 +34,11 @@ class Died(Exception):
 
 
 class Parted(Exception):
-    """The session, or the link to the relay, is no more: this poll is over."""
+    """The session is no more, or the ledger takes nothing: this poll is over."""
+
+
+class Down(Exception):
+    """The destination takes nothing more in this poll."""
 
 
 class Violation(Exception):
@@ -70,6 +74,8 @@ class World:
         self.windows, self.crashes, self.faults = state.windows, state.crashes, state.faults
         self.marked: set[Number] = set()
         """What this session has told the server to delete."""
+        self.given: set[Number] = set()
+        """What this session has retrieved."""
         self.dot_is_open = False
         """A dot is written and its reply is not recorded."""
         self.arrows: set[Arrow] = set()
@@ -156,6 +162,11 @@ class World:
         for number in self.marked:
             self.on_server[number] = False
 
+    def hide_given(self) -> None:
+        """Never show again what was retrieved, if the server is of that kind."""
+        for number in self.given if self.setting.hides else ():
+            self.on_server[number] = False
+
     # -- the ledger --------------------------------------------------------------------------
 
     def statuses(self, number: Number) -> tuple[DeliveryStatus, ...]:
@@ -190,9 +201,15 @@ class World:
     def remember(self, number: Number) -> None:
         """Take a tombstone for a living message again; its deliveries stay as they are."""
         row = self.rows[number]
-        if row and row.gone:
-            self.rows[number] = row._replace(gone=False)
+        if row and (row.gone or row.left):
+            self.rows[number] = row._replace(gone=False, left=False)
             self.moment("remembered")
+
+    def note_spooled(self, number: Number, *, spooled: bool) -> None:
+        """Commit that there is a sound copy, or that there is none."""
+        row = self.rows[number] or Row(self.statuses(number))
+        self.rows[number] = row._replace(spooled=spooled)
+        self.moment("noted the copy")
 
     def _status(self, delivery: DeliveryKey) -> DeliveryStatus:
         number, recipient = self._find(delivery)
@@ -214,8 +231,13 @@ class World:
         )
         row = self.rows[number] or Row(())
         staged_as = int(change.staged_as) if change.staged_as else None
+        over = all(status.state is DeliveryState.DELIVERED for status in deliveries)
         self.rows[number] = row._replace(
-            deliveries=tuple(deliveries), staged_as=staged_as, gone=False
+            deliveries=tuple(deliveries),
+            staged_as=staged_as,
+            gone=over and row.left,
+            spooled=row.spooled and not over,
+            left=row.left and not over,
         )
 
     # -- the Maildir -------------------------------------------------------------------------
@@ -237,9 +259,37 @@ class World:
         self.moment(f"moved to {place.value}")
 
     def sync_directories(self) -> None:
-        """Make every place so far durable."""
-        self.files = [file._replace(may_be=frozenset({file.place})) for file in self.files]
+        """Make every place in the Maildir durable."""
+        self._settle(lambda file: not file.in_spool)
+
+    def sync_spool(self) -> None:
+        """Make every copy so far durable, content and name."""
+        self._settle(lambda file: file.in_spool)
+
+    def _settle(self, fits: Callable[[File], bool]) -> None:
+        self.files = [
+            f._replace(may_be=frozenset({f.place}), synced=f.synced or f.place is Place.SPOOL)
+            if fits(f)
+            else f
+            for f in self.files
+        ]
         self.moment("directories synced")
+
+    # -- the spool ---------------------------------------------------------------------------
+
+    def keep(self, number: Number) -> None:
+        """Write a copy."""
+        places = frozenset({Place.NOWHERE, Place.SPOOL})
+        self.files.append(File(number, Place.SPOOL, places))
+        self.moment("copied")
+
+    def copies_of(self, number: Number) -> list[int]:
+        """Give the copies of a message that are there and whole, by name."""
+        return [
+            name
+            for name, file in enumerate(self.files)
+            if file.message == number and file.place is Place.SPOOL and file.whole
+        ]
 
     # -- the relay ---------------------------------------------------------------------------
 
