@@ -62,6 +62,7 @@ async def open_assembly(
             scratch=scratch,
             max_octets=config.limits.spool_octets,
             steps=steps,
+            syncs=syncs,
         )
         world = _World(ledger, spool, scratch, observe, stopping, clock, steps, syncs)
         assembly = Assembly(world, sweeps=not looks_only)

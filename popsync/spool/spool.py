@@ -4,17 +4,23 @@ What the ledger calls spooled has a file here; a file that it does not speak of 
 was being written when the process ended, or has been delivered since.
 """
 
-import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from popsync.errors import SpoolDamaged
 from popsync.model import AccountId, Content, Keeping, MessageKey
-from popsync.storage import DurableSteps, Scratch, make_directories
+from popsync.storage import (
+    DurableSteps,
+    Scratch,
+    SharedSyncs,
+    Writing,
+    make_directories,
+    run_in_thread,
+)
 
 SPOOL_NAME = "spool"
 
@@ -46,6 +52,7 @@ class LocalSpool:
         scratch: Scratch,
         max_octets: int,
         steps: DurableSteps | None = None,
+        syncs: SharedSyncs | None = None,
         free: Callable[[Path], int] = free_octets,
     ) -> None:
         self._state_dir = state_dir
@@ -53,6 +60,7 @@ class LocalSpool:
         self._token = token
         self._scratch = scratch
         self._steps = steps or DurableSteps()
+        self._syncs = syncs or SharedSyncs(self._steps)
         self._free = free
         self.max_octets = max_octets
         self._held: dict[AccountId, dict[MessageKey, int]] = defaultdict(dict)
@@ -65,7 +73,7 @@ class LocalSpool:
         """
         for message, octets in spooled.items():
             self._admit(message, octets)
-        await asyncio.to_thread(self._sweep, {self._path(message) for message in spooled})
+        await run_in_thread(self._sweep, {self._path(message) for message in spooled})
 
     def held(self, account: AccountId) -> Collection[MessageKey]:
         """Give the account's messages that have a copy here."""
@@ -90,13 +98,18 @@ class LocalSpool:
                 self._admit(message, content.octets)
                 fresh.add(message)
             admitted[message] = content
-        written, failure = await asyncio.to_thread(self._write_all, admitted)
+        try:
+            with self._syncs.writing() as writing:
+                written, failure = await run_in_thread(self._write_all, admitted, fresh, writing)
+                await writing.sync()
+        except OSError as error:
+            written, failure = set(), error.strerror or str(error)
         await self.release(fresh - written)
         return Keeping(frozenset(written), failure or trouble)
 
     async def fetch(self, message: MessageKey) -> Content:
         """Give a message's content, the same octets that were kept. Raises SpoolDamaged."""
-        return await asyncio.to_thread(self._read, message)
+        return await run_in_thread(self._read, message)
 
     async def release(self, messages: Iterable[MessageKey]) -> None:
         """Take copies away that nobody is owed any more; one that stays is swept later."""
@@ -104,7 +117,7 @@ class LocalSpool:
         for message in held:
             self._octets -= self._held[message.account].pop(message)
         if held:
-            await asyncio.to_thread(self._unlink, [self._path(message) for message in held])
+            await run_in_thread(self._unlink, [self._path(message) for message in held])
 
     # -- the bounds --------------------------------------------------------------------------
 
@@ -128,40 +141,51 @@ class LocalSpool:
     def _path(self, message: MessageKey) -> Path:
         return spooled_path(self._state_dir, self._token, message)
 
-    def _write_all(self, contents: Mapping[MessageKey, Content]) -> tuple[set[MessageKey], str]:
-        """Give the messages whose copies are durable now, and why others are not."""
+    def _write_all(
+        self,
+        contents: Mapping[MessageKey, Content],
+        fresh: Container[MessageKey],
+        writing: Writing,
+    ) -> tuple[set[MessageKey], str]:
+        """Give the messages that have a copy now, and why others have none.
+
+        The copies are durable, or are so after ``writing.sync`` where that is shared. Raises
+        OSError when none is.
+        """
         written: set[MessageKey] = set()
         trouble = ""
-        try:
-            make_directories(self._directory, self._steps)
-            for message, content in contents.items():
-                self._write(self._path(message), content)
-                written.add(message)
-        except OSError as error:
-            trouble = error.strerror or str(error)
-        try:
-            if written:
-                self._steps.sync_directory(self._directory)
-        except OSError as error:
-            return set(), error.strerror or str(error)
+        make_directories(self._directory, self._steps)
+        writing.begin(str(self._directory), files=len(contents))
+        for message, content in contents.items():
+            # What is replaced may be the last good copy until the new one is durable.
+            shares = writing.shares and message in fresh
+            try:
+                self._write(self._path(message), content, shares=shares)
+            except OSError as error:
+                trouble = error.strerror or str(error)
+                break
+            written.add(message)
+        if written and not writing.shares:
+            self._steps.sync_directory(self._directory)
         return written, trouble
 
-    def _write(self, path: Path, content: Content) -> None:
+    def _write(self, path: Path, content: Content, *, shares: bool) -> None:
         """Make or replace one copy; its name is durable after the directory's sync."""
         fresh = path.with_name(path.name + _FRESH)
+        put = self._steps.leave_file if shares else self._put_synced
         try:
-            self._steps.sync_file(self._create(fresh, content))
+            try:
+                put(str(fresh), content.chunks())
+            except FileExistsError:  # left by a try that could not even take it back
+                self._steps.unlink(fresh)
+                put(str(fresh), content.chunks())
             self._steps.rename(fresh, path)
         except OSError:
             self._unlink([fresh])
             raise
 
-    def _create(self, path: Path, content: Content) -> int:
-        try:
-            return self._steps.write_file(path, content.chunks())
-        except FileExistsError:  # left by a try that could not even take it back
-            self._steps.unlink(path)
-            return self._steps.write_file(path, content.chunks())
+    def _put_synced(self, path: str, chunks: Iterable[bytes]) -> None:
+        self._steps.sync_file(self._steps.write_file(path, chunks))
 
     def _read(self, message: MessageKey) -> Content:
         path = self._path(message)

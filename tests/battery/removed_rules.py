@@ -227,8 +227,15 @@ RULES: Sequence[Rule] = (
     Rule(
         "a copy's name is synced before it is told",
         "spool/spool.py",
-        "                self._steps.sync_directory(self._directory)\n",
-        "                pass\n",
+        "            self._steps.sync_directory(self._directory)\n",
+        "            pass\n",
+        "spool/test_spool.py",
+    ),
+    Rule(
+        "many copies are synced together before they are told",
+        "spool/spool.py",
+        "                await writing.sync()\n",
+        "",
         "spool/test_spool.py",
     ),
     Rule(

@@ -10,7 +10,7 @@ from popsync.errors import SpoolDamaged
 from popsync.model import AccountId, Digest, MessageKey, UniqueId
 from popsync.spool import LocalSpool
 from popsync.spool.spool import LEAST_FREE_OCTETS
-from popsync.storage import DurableSteps, Scratch
+from popsync.storage import DurableSteps, Scratch, SharedSyncs
 from tests.doubles.maildrop import TrackedContent
 from tests.doubles.steps import Death, Died, ScriptedSteps
 
@@ -48,6 +48,7 @@ def make_spool(
     max_octets: int = 10**6,
     disk: Disk | None = None,
     token: str = TOKEN,
+    shares: bool = False,
 ) -> LocalSpool:
     """Give a spool that nobody has used yet."""
     return LocalSpool(
@@ -56,6 +57,7 @@ def make_spool(
         scratch=Scratch(state, memory_octets=16),
         max_octets=max_octets,
         steps=steps,
+        syncs=SharedSyncs(steps or DurableSteps(), offers=lambda _: shares),
         free=disk or Disk(),
     )
 
@@ -279,3 +281,45 @@ async def test_a_file_that_could_not_be_taken_back_is_no_obstacle(tmp_path: Path
     assert (await spool.keep(contents(A))).messages == set(contents(A))
     assert await read(spool, A) == A
     assert files(tmp_path) == [file]
+
+
+MANY = [b"Subject: many\r\n\r\n" + b"." * size for size in range(1, 13)]
+
+
+async def test_many_copies_share_one_sync_of_their_file_system(tmp_path: Path) -> None:
+    """Written and named, then one sync of all, then told (P8)."""
+    steps = ScriptedSteps()
+    spool = make_spool(tmp_path, steps=steps, shares=True)
+    kept = await spool.keep(contents(*MANY))
+
+    assert kept.messages == set(contents(*MANY))
+    assert [step for step in steps.log if "sync" in step][1:] == ["sync all"]
+    assert steps.log[-1] == "sync all"
+    assert [await read(spool, octets) for octets in MANY] == MANY
+
+
+async def test_a_shared_sync_that_fails_keeps_nothing(tmp_path: Path) -> None:
+    """None of the copies can be believed in, and none is left."""
+    undisturbed = ScriptedSteps()
+    (tmp_path / "before").mkdir()
+    await make_spool(tmp_path / "before", steps=undisturbed, shares=True).keep(contents(*MANY))
+    failing = ScriptedSteps(len(undisturbed.log), error=OSError(errno.EIO, "failing"))
+    spool = make_spool(tmp_path, steps=failing, shares=True)
+    kept = await spool.keep(contents(*MANY))
+
+    assert failing.log[len(undisturbed.log) - 1] == "sync all"
+    assert kept == (frozenset(), "failing")
+    assert not spool.held(JANE)
+    assert files(tmp_path) == []
+
+
+async def test_a_copy_that_is_replaced_is_synced_by_itself(tmp_path: Path) -> None:
+    """Until then the one before is not given up for it."""
+    await make_spool(tmp_path).keep(contents(MANY[0]))
+    steps = ScriptedSteps()
+    spool = make_spool(tmp_path, steps=steps, shares=True)
+    await spool.open({key_of(MANY[0]): len(MANY[0])})
+    await spool.keep(contents(*MANY))
+
+    assert steps.log[1] == "sync file"
+    assert steps.log.count("sync file") == 1
