@@ -11,6 +11,7 @@ import click
 from popsync import __version__
 from popsync.cli.ending import exit_process
 from popsync.cli.exit_codes import ExitCode, exit_code_for
+from popsync.cli.interpreter import settle_down
 from popsync.cli.lazy_group import LazyCommand, LazyGroup
 from popsync.cli.options import global_options
 from popsync.cli.standard_streams import (
@@ -56,6 +57,7 @@ click.version_option(__version__, prog_name="popsync", message="%(prog)s %(versi
 def main() -> NoReturn:
     """Run the command that ``sys.argv`` names; exits with an ExitCode."""
     secure_standard_streams()
+    application.on_imported = settle_down
     exit_process(run(sys.argv[1:]))
 
 

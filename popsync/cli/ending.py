@@ -4,6 +4,7 @@ Python waits for its threads, and one may hang for ever in a system call that a 
 answer. By then all that matters is done, and what is not is a cut like any other (P4).
 """
 
+import gc
 import os
 import sys
 import threading
@@ -16,6 +17,7 @@ def exit_process(code: int) -> NoReturn:
     """Exit with ``code``, whatever other threads do."""
     if threading.active_count() > 1:
         LastResort().begin(code)
+    gc.freeze()  # Python would look for cycles in all that is about to go, for 70 ms
     sys.exit(code)
 
 

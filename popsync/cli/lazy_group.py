@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from click.shell_completion import CompletionItem
 
@@ -27,6 +27,8 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, table: Mapping[str, LazyCommand], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.table = table
+        self.on_imported: Callable[[], None] = lambda: None
+        """Called once the command that runs is imported, and all that it needs with it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's form
         """Give the names in the order of the table, which is that of a user's first day."""
@@ -41,6 +43,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self.table:
             return None
         command: click.Command = import_module(self.table[cmd_name].module).command
+        self.on_imported()
         return command
 
     def resolve_command(

@@ -1,0 +1,16 @@
+"""How Python is set for a process that mostly waits, and often does not live long."""
+
+import gc
+import sys
+
+SWITCH_INTERVAL_S = 0.0005
+
+
+def settle_down() -> None:
+    """Treat what is imported by now as there to stay.
+
+    The collector need not look through it again and again. And a thread that writes files or
+    reads the ledger lets the one that talks to all servers have its turn ten times as soon.
+    """
+    gc.freeze()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
