@@ -1,0 +1,82 @@
+import asyncio
+import threading
+from queue import SimpleQueue
+
+import pytest
+
+from popsync.storage import run_in_thread, threads
+
+
+@pytest.fixture(autouse=True)
+def _no_idle_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test be given another one's threads."""
+    monkeypatch.setattr(threads, "_idle", [])
+
+
+async def until_idle(number: int = 1) -> None:
+    """Return once so many threads wait for work: they say so only after their result is in."""
+    while len(threads._idle) < number:  # noqa: ASYNC110 - a list tells nobody
+        await asyncio.sleep(0)
+
+
+async def test_a_thread_that_has_come_back_is_given_the_next_work() -> None:
+    """Beginning another one would take longer than most work."""
+    first = await run_in_thread(threading.current_thread)
+    await until_idle()
+    second = await run_in_thread(threading.current_thread)
+
+    assert first is second
+
+
+async def test_what_hangs_holds_up_nothing_else() -> None:
+    """A thread that has not come back is given nothing."""
+    release = threading.Event()
+    hanging = asyncio.create_task(run_in_thread(release.wait))
+    done = await asyncio.gather(*(run_in_thread(int, "7") for _ in range(40)))
+    assert done == [7] * 40
+    assert not hanging.done()
+    release.set()
+
+    assert await hanging
+
+
+async def test_an_error_reaches_who_waits_and_not_the_thread() -> None:
+    """It goes on to the next work."""
+    failing = threading.current_thread
+
+    def fail() -> None:
+        raise OSError(failing().name)
+
+    with pytest.raises(OSError, match="popsync-disk"):
+        await run_in_thread(fail)
+    await until_idle()
+
+    assert len(threads._idle) == 1
+    assert await run_in_thread(int, "7") == 7
+
+
+async def test_a_thread_without_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy hour leaves nothing behind."""
+    monkeypatch.setattr(threads, "IDLE_S", 0.01)
+    thread = await run_in_thread(threading.current_thread)
+    await asyncio.to_thread(thread.join, 10)
+
+    assert not thread.is_alive()
+    assert threads._idle == []
+
+
+async def test_work_that_is_handed_over_at_the_last_moment_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its thread had given up waiting, and finds that it was taken from among the idle ones."""
+    monkeypatch.setattr(threads, "IDLE_S", 0.0)
+    inbox: SimpleQueue[threads._Work] = SimpleQueue()
+    waiting = asyncio.create_task(asyncio.to_thread(threads._next_work, inbox))
+
+    def work() -> None:
+        """Do nothing."""
+
+    await asyncio.sleep(0)
+    inbox.put(work)
+
+    assert await waiting is work
