@@ -44,7 +44,11 @@ NO_HEADER = Header(b"", b"", 0, frozenset())
 def read_header(chunks: Iterator[bytes]) -> Header:
     """Read what there is to know, once."""
     head = read_head(chunks)
-    return Header(head, find_message_id(head), count_received(head), find_loop_marks(head))
+    fields = _fields(head)
+    # To search octets for octets is many times faster than a pattern that ignores case.
+    lines = b"\n" + fields.lower()
+    marks = _find_loop_marks(fields) if _LOOP_FIELD in fields else frozenset[bytes]()
+    return Header(head, _find_message_id(fields, lines), _count_received(lines), marks)
 
 
 def explain_loop(header: Header, own_mark: str) -> str:
@@ -79,11 +83,8 @@ def _find_body(head: bytes) -> int:
     return bare if bare >= 0 else end
 
 
-def find_message_id(head: bytes) -> bytes:
+def _find_message_id(fields: bytes, lines: bytes) -> bytes:
     """Give the first Message-ID's value as it stands, or nothing."""
-    fields = _fields(head)
-    # To search octets for octets is many times faster than a pattern that ignores case.
-    lines = b"\n" + fields.lower()
     at = lines.find(b"\nmessage-id")
     while at >= 0:
         if found := _MESSAGE_ID.match(fields, at):
@@ -92,17 +93,14 @@ def find_message_id(head: bytes) -> bytes:
     return b""
 
 
-def count_received(head: bytes) -> int:
+def _count_received(lines: bytes) -> int:
     """Give the number of Received fields, also where a space comes before the colon."""
-    lines = b"\n" + _fields(head).lower()
     return lines.count(b"\nreceived:") + lines.count(b"\nreceived :")
 
 
-def find_loop_marks(head: bytes) -> frozenset[bytes]:
+def _find_loop_marks(fields: bytes) -> frozenset[bytes]:
     """Give the values of all loop headers, whoever wrote them."""
-    if _LOOP_FIELD not in head:
-        return frozenset()
-    lines = _fields(head).split(b"\n")
+    lines = fields.split(b"\n")
     return frozenset(
         line.removeprefix(_LOOP_FIELD).strip() for line in lines if line.startswith(_LOOP_FIELD)
     )
@@ -116,10 +114,9 @@ def _fields(head: bytes) -> bytes:
 
 def parcel_name(message: MessageKey) -> str:
     """Give 32 hex digits that name the message, the same at every try and for every crash."""
-    name = blake2b(digest_size=16)
-    for part in (message.account.encode(), message.unique_id, message.digest):
-        name.update(len(part).to_bytes(4, "big") + part)
-    return name.hexdigest()
+    parts = message.account.encode(), message.unique_id, message.digest
+    named = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return blake2b(named, digest_size=16).hexdigest()
 
 
 def format_trace(

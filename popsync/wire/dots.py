@@ -5,6 +5,7 @@ the cost does not depend on how many lines there are, nor on how the octets were
 """
 
 TERMINATOR = b"\r\n.\r\n"
+_DOT_LINE = b"\r\n."
 _OPENINGS = tuple(TERMINATOR[:octets] for octets in range(len(TERMINATOR) - 1, 0, -1))
 
 
@@ -23,20 +24,25 @@ class DotDecoder:
 
         What may be part of a terminator, or of a stuffed dot, stays in the buffer.
         """
-        end = buffer.find(TERMINATOR, at)
+        dot = buffer.find(_DOT_LINE, at)
+        stuffed = dot >= 0 and not buffer.startswith(TERMINATOR, dot)
+        end = buffer.find(TERMINATOR, dot) if stuffed else dot
         if end >= 0:
-            return self._unstuffed(buffer, at, end + 2), end + len(TERMINATOR), True
+            content = self._content(buffer, at, end + 2, stuffed=stuffed)
+            return content, end + len(TERMINATOR), True
         stop = len(buffer) - _undecided_octets(buffer, at)
         if stop <= at:
             return b"", at, False
-        return self._unstuffed(buffer, at, stop), stop, False
+        return self._content(buffer, at, stop, stuffed=stuffed), stop, False
 
-    def _unstuffed(self, buffer: bytes, at: int, stop: int) -> bytes:
-        if not self._ahead:
-            return buffer[at:stop].replace(b"\r\n.", b"\r\n")
+    def _content(self, buffer: bytes, at: int, stop: int, *, stuffed: bool) -> bytes:
+        is_first = self._ahead > 0
         content = buffer[at + self._ahead : stop]
         self._ahead = 0
-        return content.removeprefix(b".").replace(b"\r\n.", b"\r\n")
+        if not stuffed:  # most messages
+            return content
+        whole_lines = content.removeprefix(b".") if is_first else content
+        return whole_lines.replace(_DOT_LINE, b"\r\n")
 
 
 def _undecided_octets(buffer: bytes, at: int) -> int:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from popsync.config.locate import TomlPath, locate
 from popsync.config.syntax import syntax_problem
 from popsync.errors import RemoteProtocolError
-from popsync.poll.header import close_header, find_message_id, read_head
+from popsync.poll.header import close_header, read_header
 from popsync.wire.dots import TERMINATOR, DotDecoder, DotEncoder
 from popsync.wire.pop3 import replies
 from popsync.wire.pop3.capabilities import format_capabilities, parse_capabilities
@@ -221,8 +221,9 @@ def reads_any_header(rng: Random) -> None:
     """The scan of a header finds the same however the message came."""
 
     def read(pieces: Pieces) -> object:
-        head = read_head(iter(pieces))
-        return find_message_id(head), find_reverse_path(head), close_header(b"A: b\r\n", head)
+        header = read_header(iter(pieces))
+        head = header.head
+        return header[1:], find_reverse_path(head), close_header(b"A: b\r\n", head)
 
     _same_however_cut(read, scrawl(rng, HEADERS, opening=b"To: a\r\n"), rng)
 
@@ -238,7 +239,8 @@ def agrees_with_email(rng: Random) -> None:
     chosen = fields[: rng.randrange(1, len(fields))]
     message = b"\r\n".join([*chosen, b"", b"Message-ID: <body@x>"]).replace(b"\r\n", line_end)
     theirs = email.message_from_bytes(message).get("Message-ID", "")
-    _agree(find_message_id(read_head(iter(cut(message, rng)))), theirs.encode().strip(), message)
+    ours = read_header(iter(cut(message, rng))).message_id
+    _agree(ours, theirs.encode().strip(), message)
 
 
 # -- configuration -----------------------------------------------------------------------------

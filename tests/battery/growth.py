@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from popsync.config.locate import locate
 from popsync.errors import RemoteProtocolError
-from popsync.poll.header import find_message_id, read_head
+from popsync.poll.header import read_header
 from popsync.wire.dots import DotEncoder
 from popsync.wire.pop3.client import Pop3ClientCodec, ReplyKind
 from popsync.wire.pop3.server import CommandReader
@@ -119,9 +119,7 @@ def _write_data(octets: bytes) -> None:
 
 
 def _scan_header(octets: bytes) -> None:
-    head = read_head(iter([octets]))
-    find_message_id(head)
-    find_reverse_path(head)
+    find_reverse_path(read_header(iter([octets])).head)
 
 
 def _locate(octets: bytes) -> None:

@@ -6,11 +6,11 @@ from popsync.model import AccountId, Digest, MessageKey, UniqueId
 from popsync.poll.header import (
     MAX_HEADER_OCTETS,
     close_header,
-    find_message_id,
     format_redelivery_mark,
     format_trace,
     parcel_name,
     read_head,
+    read_header,
 )
 
 TRACE = b"Received: from a by b with POP3S\r\n\tid x\r\n"
@@ -35,7 +35,7 @@ def test_the_head_reaches_to_the_empty_line(size: int, line_end: bytes) -> None:
     head = read_head(rest)
 
     assert message.startswith(head)
-    assert find_message_id(head) == b"<1@x>"
+    assert read_header(iter((head,))).message_id == b"<1@x>"
     assert len(head) + sum(map(len, rest)) == len(message)
     assert len(head) <= message.index(line_end * 2) + len(line_end) * 2 + size
 
@@ -75,7 +75,7 @@ def test_a_message_without_an_empty_line_is_all_head() -> None:
 )
 def test_the_message_id_is_found_in_the_header_only(head: bytes, message_id: bytes) -> None:
     """The first one, folded or not, whatever the case and the line ends."""
-    assert find_message_id(head) == message_id
+    assert read_header(iter((head,))).message_id == message_id
 
 
 # -- names -------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 """A bug that one message brings to light costs that message, and no other (P5)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from popsync.errors import UnexpectedError
 from popsync.model import DeliveryState, Parcel
-from popsync.poll.header import find_message_id
+from popsync.poll.header import Header, read_header
 from popsync.poll.policy import Policy
 from tests.doubles.destination import MemoryDestination, OneShotDestination, TwoPhaseDestination
 from tests.doubles.polling import DAY_S, Desk
@@ -140,12 +140,13 @@ async def test_a_message_that_cannot_be_read_stops_no_other(
     """Not even to name it in the ledger is it read again."""
     desk.server.add(A, CULPRIT, C)
 
-    def fail(head: bytes) -> bytes:
-        if head == CULPRIT:
+    def fail(chunks: Iterator[bytes]) -> Header:
+        (octets,) = chunks
+        if octets == CULPRIT:
             raise IndexError
-        return find_message_id(head)
+        return read_header(iter((octets,)))
 
-    monkeypatch.setattr("popsync.poll.header.find_message_id", fail)
+    monkeypatch.setattr("popsync.poll.consignment.read_header", fail)
     await desk.poll()
 
     assert inbox.contents == [A, C]
