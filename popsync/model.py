@@ -188,9 +188,8 @@ class Intent:
     @property
     def deliveries(self) -> tuple[DeliveryKey, ...]:
         """One key for each recipient."""
-        return tuple(
-            DeliveryKey(self.message, self.destination, recipient) for recipient in self.recipients
-        )
+        message, destination = self.message, self.destination
+        return tuple([DeliveryKey(message, destination, r) for r in self.recipients])
 
 
 class Journal(Protocol):

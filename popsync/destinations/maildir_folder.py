@@ -113,7 +113,8 @@ class MaildirFolder:
         those that are too large for this file system. Raises OSError when none can be written
         now; the caller then takes ``staged`` back.
         """
-        writing.begin(str(self._tmp), files=len(parcels))
+        octets = sum([parcel.content.octets for parcel in parcels])
+        writing.begin(str(self._tmp), files=len(parcels), octets=octets)
         inode = self._inode()
         if writing.shares:
             too_large = self._stage_share(parcels, staged, inode, self._steps.leave_file)

@@ -117,7 +117,7 @@ def _seen(consignment: Consignment, session: Session) -> SeenMessage:
         octets=consignment.content.octets,
         copies=session.copies[consignment.key],
         suspect=bool(consignment.suspect),
-        deliveries=tuple((d.destination, d.recipient) for d in consignment.statuses),
+        deliveries=tuple([d[1:] for d in consignment.statuses]),
         listed_octets=consignment.rows[0].listed.octets,
         message_id=escape(consignment.header.message_id),
     )
@@ -159,7 +159,7 @@ def _pack(consignment: Consignment, destination: str, session: Session) -> Parce
     owed = [key for key in consignment.owed if key.destination == destination]
     if not owed:
         return None
-    doubts = max(consignment.statuses[key].doubts for key in owed)
+    doubts = max([consignment.statuses[key].doubts for key in owed])
     head = consignment.header.head
     now = session.ports.clock()
     name = parcel_name(consignment.key)
@@ -174,7 +174,7 @@ def _pack(consignment: Consignment, destination: str, session: Session) -> Parce
     return Parcel(
         message=consignment.key,
         content=consignment.content,
-        envelope=Envelope(account.find_reverse_path(head), tuple(key.recipient for key in owed)),
+        envelope=Envelope(account.find_reverse_path(head), tuple([key.recipient for key in owed])),
         header=close_header(header, head),
         name=name,
         received_at=now,

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from popsync.errors import PopsyncError
 from popsync.model import (
+    Digest,
     MessageState,
     RefusedMessage,
     Retrieval,
@@ -20,10 +21,12 @@ from popsync.poll.events import Retrieved, Warned
 from popsync.poll.ports import Maildrop
 from popsync.poll.session import Session
 
-# A batch costs a destination a few syncs and the ledger two commits, whatever its size; two are
-# in flight at most, and one once all accounts together have the allowance used up (P8).
+# A batch costs a destination a few syncs and the ledger two commits, whatever its size. While one
+# waits for the disk another one keeps the processor busy; none once all accounts together have
+# the allowance used up (P8).
 MAX_BATCH_MESSAGES = 256
-MAX_BATCH_OCTETS = 8 * 1024 * 1024
+MAX_BATCH_OCTETS = 4 * 1024 * 1024
+MAX_DELIVERING = 2
 
 
 async def carry(maildrop: Maildrop, session: Session) -> None:
@@ -53,7 +56,7 @@ async def carry(maildrop: Maildrop, session: Session) -> None:
 
 
 class _Carrier:
-    """One batch that fills, and one that is being delivered."""
+    """One batch that fills, and those that are being delivered."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -62,10 +65,10 @@ class _Carrier:
         self._octets = 0
         self._counted = 0
         """What the batch counts for in the allowance."""
-        self._delivering: asyncio.Task[None] | None = None
+        self._delivering: dict[asyncio.Task[None], frozenset[Digest]] = {}
 
     async def take(self, burst: Sequence[Retrieval]) -> None:
-        """Add what was retrieved to the batch; waits when two batches are full."""
+        """Add what was retrieved to the batch; waits when it is full and others are under way."""
         arrived = [name_by_content(r) for r in burst if isinstance(r, RetrievedMessage)]
         self._batch += arrived
         self._octets += sum(message.content.octets for message in arrived)
@@ -88,9 +91,9 @@ class _Carrier:
     async def abandon(self) -> None:
         """Stop where we are, as a crash would; recovery completes what was begun (P4)."""
         self._discard()
-        if self._delivering is not None:
-            self._delivering.cancel()
-            await asyncio.wait([self._delivering])
+        for task in self._delivering:
+            task.cancel()
+        await asyncio.gather(*self._delivering, return_exceptions=True)
 
     def _count(self, arrived: Sequence[RetrievedMessage]) -> None:
         octets = sum(min(message.content.octets, MAX_COUNTED_OCTETS) for message in arrived)
@@ -98,25 +101,37 @@ class _Carrier:
         self._allowance.take(octets)
 
     async def _send_off(self) -> None:
-        await self._wait()
+        digests = frozenset([message.content.digest for message in self._batch])
+        await self._wait(at_most=MAX_DELIVERING - 1, apart_from=digests)
         batch, octets, counted = self._batch, self._octets, self._counted
         self._batch, self._octets, self._counted = [], 0, 0
         self._session.ports.observe(
             Retrieved(self._session.account.name, messages=len(batch), octets=octets)
         )
-        self._delivering = asyncio.create_task(deliver_batch(batch, self._session))
-        self._delivering.add_done_callback(lambda _: self._allowance.give_back(counted))
+        task = asyncio.create_task(deliver_batch(batch, self._session))
+        task.add_done_callback(lambda _: self._allowance.give_back(counted))
+        self._delivering[task] = digests
 
-    async def _wait(self) -> None:
-        if self._delivering is None:
-            return
-        try:
-            await self._delivering
-        except PopsyncError:
-            self._delivering = None
-            self._discard()
-            raise
-        self._delivering = None
+    async def _wait(
+        self, *, at_most: int = 0, apart_from: frozenset[Digest] = frozenset()
+    ) -> None:
+        """Wait until so many batches are being delivered; raise what one of them raises.
+
+        apart_from: contents that none of them may have. The ledger must know of the first copy
+        before it is asked what is owed of the second.
+        """
+        for task in tuple(self._delivering):
+            if len(self._delivering) <= at_most and all(
+                other.isdisjoint(apart_from) for other in self._delivering.values()
+            ):
+                return
+            try:
+                await task
+            except PopsyncError:
+                del self._delivering[task]
+                self._discard()
+                raise
+            del self._delivering[task]
 
     def _discard(self) -> None:
         for message in self._batch:

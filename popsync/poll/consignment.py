@@ -33,16 +33,10 @@ class Consignment(NamedTuple):
     header: Header
     loop: str
     """Why it must not be sent on without the operator; empty when nothing speaks against it."""
-
-    @property
-    def suspect(self) -> str:
-        """Why its bytes may not be the whole message; empty when there is no doubt."""
-        return next((row.suspect for row in self.rows if row.suspect), "")
-
-    @property
-    def content(self) -> Content:
-        """The message itself, from the first of its rows."""
-        return self.rows[0].content
+    suspect: str
+    """Why its bytes may not be the whole message; empty when there is no doubt."""
+    content: Content
+    """The message itself, from the first of its rows."""
 
 
 async def consign(rows: Rows, session: Session) -> tuple[Consignment, ...]:
@@ -71,7 +65,10 @@ async def consign(rows: Rows, session: Session) -> tuple[Consignment, ...]:
         # What the ledger knows was looked at when it was new, or the operator wants it sent.
         is_new = key not in known
         loop = explain_loop(headers[key], session.account.loop_mark) if is_new else ""
-        consignments.append(Consignment(key, same, statuses, owed, headers[key], loop))
+        suspect, content = _suspicion(same), same[0].content
+        consignments.append(
+            Consignment(key, same, statuses, owed, headers[key], loop, suspect, content)
+        )
     return tuple(consignments)
 
 
@@ -83,7 +80,13 @@ async def consign_unread(
     known = await session.ports.ledger.deliveries([key])
     statuses = known[key] if key in known else _every_delivery(key, routes)
     owed = due_deliveries(statuses, routes, session.ports.clock())
-    return Consignment(key, rows, statuses, owed, NO_HEADER, loop="")
+    suspect, content = _suspicion(rows), rows[0].content
+    return Consignment(key, rows, statuses, owed, NO_HEADER, "", suspect, content)
+
+
+def _suspicion(rows: Sequence[RetrievedMessage]) -> str:
+    """Say why the bytes may not be the whole message; empty when there is no doubt."""
+    return next((row.suspect for row in rows if row.suspect), "")
 
 
 def _may_be_renamed(key: MessageKey, header: Header, session: Session) -> bool:
@@ -95,11 +98,12 @@ def _may_be_renamed(key: MessageKey, header: Header, session: Session) -> bool:
     known = session.memory.messages
     if session.plan.renumbered or is_content_key(key.unique_id):
         return True
-    if any(k.state is not MessageState.GONE for k in known.get(content_key(key.digest), ())):
+    keyed = known.get(content_key(key.digest))
+    if keyed and any(k.state is not MessageState.GONE for k in keyed):
         return True
-    generations = known.get(key.unique_id, ())
-    may_be = key.digest in session.vanished or any(known.digest is None for known in generations)
-    return may_be and bool(header.message_id)
+    generations = known.get(key.unique_id)
+    was_not_had = generations and any(k.digest is None for k in generations)
+    return bool(was_not_had or key.digest in session.vanished) and bool(header.message_id)
 
 
 async def _known(keys: Collection[MessageKey], session: Session) -> dict[MessageKey, Statuses]:
@@ -126,7 +130,7 @@ def due_deliveries(
     return tuple(
         delivery
         for delivery, status in statuses.items()
-        if delivery.destination in configured and _is_due(status, now)
+        if delivery.destination in configured and (status is NEVER_TRIED or _is_due(status, now))
     )
 
 

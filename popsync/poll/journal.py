@@ -77,13 +77,11 @@ class BatchJournal:
             self._unwritten.pop(key, None)
 
     def _changes_after(self, intents: Sequence[Intent]) -> list[DeliveryChange]:
-        return [
-            change
-            for intent in intents
-            for change in changes_after_intent(
-                intent, [self._status(delivery) for delivery in intent.deliveries]
-            )
-        ]
+        changes: list[DeliveryChange] = []
+        for intent in intents:
+            statuses = [self._status(delivery) for delivery in intent.deliveries]
+            changes += changes_after_intent(intent, statuses)
+        return changes
 
     def _status(self, delivery: DeliveryKey) -> DeliveryStatus:
         return self._statuses.get(delivery, NEVER_TRIED)

@@ -15,7 +15,8 @@ from popsync.storage.syncfs import keeps_promise
 from popsync.storage.threads import run_in_thread
 
 LEAST_FILES = 8
-"""Fewer are synced one by one: a sync of all also waits for what others have written."""
+LEAST_OCTETS = 1024 * 1024
+"""Less than both is synced file by file: a sync of all also waits for what others have written."""
 
 PATIENCE_S = 10.0
 REST_S = 600.0
@@ -139,9 +140,9 @@ class Writing:
         """Whether ``sync`` does all; else the writer syncs every file and directory itself."""
         return self._shared is not None
 
-    def begin(self, directory: str, *, files: int) -> None:
-        """Begin to write so many files. Blocks, in any thread. Raises OSError."""
-        if files < LEAST_FILES:
+    def begin(self, directory: str, *, files: int, octets: int = 0) -> None:
+        """Begin to write so much. Blocks, in any thread. Raises OSError."""
+        if files < LEAST_FILES and octets < LEAST_OCTETS:
             return
         self._descriptor = os.open(directory, _OPEN_DIRECTORY)
         shared = self._syncs.find(self._descriptor)

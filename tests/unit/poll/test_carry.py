@@ -67,18 +67,19 @@ async def test_a_batch_is_delivered_while_the_next_is_retrieved(
     assert inbox.batches == [2, 2, 2]
 
 
-async def test_no_more_than_two_batches_are_in_flight(
+async def test_no_more_than_three_batches_are_in_flight(
     desk: Desk, inbox: TwoPhaseDestination
 ) -> None:
-    """While the first is stuck the second fills, and then retrieval waits (P8)."""
-    desk.server.add(*MAIL)
-    release, second_burst = asyncio.Event(), asyncio.Event()
+    """While two are stuck the third fills, and then retrieval waits (P8)."""
+    mail = [*MAIL, b"Subject: 6\r\n\r\n", b"Subject: 7\r\n\r\n"]
+    desk.server.add(*mail)
+    release, third_burst = asyncio.Event(), asyncio.Event()
     bursts: list[int] = []
 
     async def count(burst: int) -> None:
         bursts.append(burst)
-        if burst == 1:
-            second_burst.set()
+        if burst == 2:
+            third_burst.set()
 
     async def stick(parcels: Sequence[Parcel]) -> None:
         await release.wait()
@@ -86,15 +87,59 @@ async def test_no_more_than_two_batches_are_in_flight(
     desk.server.before_burst = count
     inbox.before_delivery = stick
     task = asyncio.create_task(carry(*await begin(desk)))
-    await second_burst.wait()
-    for _ in range(20):  # turns of the loop in which a third burst could come
+    await third_burst.wait()
+    for _ in range(20):  # turns of the loop in which a fourth burst could come
         await asyncio.sleep(0)
-    assert bursts == [0, 1]
+    assert bursts == [0, 1, 2]
     release.set()
     await task
 
-    assert bursts == [0, 1, 2]
-    assert inbox.contents == MAIL
+    assert bursts == [0, 1, 2, 3]
+    assert inbox.contents == mail
+
+
+async def test_a_batch_with_a_copy_of_what_is_under_way_waits_for_that(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """The ledger could not say yet what is owed of it."""
+    desk.server.add(MAIL[0], MAIL[1], MAIL[0], unique_id=b"same")
+    began, release = asyncio.Event(), asyncio.Event()
+    deliveries: list[int] = []
+
+    async def stick(parcels: Sequence[Parcel]) -> None:
+        deliveries.append(len(parcels))
+        began.set()
+        await release.wait()
+
+    inbox.before_delivery = stick
+    task = asyncio.create_task(carry(*await begin(desk)))
+    await began.wait()
+    for _ in range(20):  # turns of the loop in which the copy could be delivered
+        await asyncio.sleep(0)
+    assert deliveries == [2]
+    release.set()
+    await task
+
+    assert inbox.contents == MAIL[:2]
+
+
+async def test_when_two_deliveries_fail_both_are_ended(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """The first error goes through, and no content stays open."""
+    desk.server.add(*MAIL)
+    both = asyncio.Barrier(2)
+
+    async def refuse(parcels: Sequence[Parcel]) -> None:
+        await both.wait()
+        raise LedgerUnavailable(f"refused {len(parcels)}")
+
+    inbox.before_delivery = refuse
+    with pytest.raises(LedgerUnavailable):
+        await carry(*await begin(desk))
+
+    assert inbox.contents == []
+    assert all_closed(desk)
 
 
 async def test_a_batch_is_full_by_octets_too(
@@ -179,22 +224,22 @@ async def test_what_arrived_before_a_broken_line_is_delivered_first(
     assert all_closed(desk)
 
 
-@pytest.mark.parametrize("burst", [2, 6])
+@pytest.mark.parametrize("burst", [2, 8])
 async def test_a_destination_that_goes_down_ends_the_retrieval(
     desk: Desk, inbox: TwoPhaseDestination, burst: int
 ) -> None:
     """What was asked for still comes, and waits in the spool; every content is given back."""
     desk.server.burst = burst
-    desk.server.add(*MAIL)
+    desk.server.add(*MAIL, b"Subject: 6\r\n\r\n", b"Subject: 7\r\n\r\n")
     maildrop, session = await begin(desk)
     inbox.down = True
 
     await carry(maildrop, session)
 
-    assert len(inbox.batches) == 1
+    assert len(inbox.batches) == {2: 2, 8: 1}[burst]
     assert session.settled == session.unsettled == []
-    # With two messages in a burst the next two arrive while the first are being delivered.
-    assert len(session.spooled) == {2: 4, 6: 6}[burst]
+    # With two messages in a burst the next four arrive while the first are being delivered.
+    assert len(session.spooled) == {2: 6, 8: 8}[burst]
     assert len(desk.spooled) == len(session.spooled)
     assert all_closed(desk)
 
@@ -202,7 +247,7 @@ async def test_a_destination_that_goes_down_ends_the_retrieval(
 async def test_a_delivery_that_fails_after_the_last_burst_is_told(
     desk: Desk, inbox: TwoPhaseDestination
 ) -> None:
-    """The batch that waits behind it is closed, too."""
+    """The batch that was under way beside it is closed, too."""
     desk.server.add(*MAIL[:3])
 
     async def fail(parcels: Sequence[Parcel]) -> None:
@@ -212,7 +257,7 @@ async def test_a_delivery_that_fails_after_the_last_burst_is_told(
     with pytest.raises(LedgerUnavailable):
         await carry(*await begin(desk))
 
-    assert inbox.batches == [2]
+    assert inbox.batches == [2, 1]
     assert all_closed(desk)
 
 
