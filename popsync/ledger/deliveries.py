@@ -1,17 +1,34 @@
 """Changes deliveries, and lets their messages say what they say. Part of one transaction."""
 
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Never
 
 from popsync.errors import LedgerError
+from popsync.ledger.questions import ask_in_pieces
 from popsync.ledger.states import check_transition
-from popsync.model import DeliveryChange, DeliveryKey, DeliveryState, SeenMessage
+from popsync.model import (
+    AccountId,
+    DeliveryChange,
+    DeliveryKey,
+    DeliveryState,
+    MessageKey,
+    UniqueId,
+)
 
-_FIND_DELIVERY = """
-SELECT message.id, delivery.state
-FROM account JOIN message ON account = account.id JOIN delivery ON message = message.id
-WHERE key = ? AND unique_id = ? AND digest = ? AND destination = ? AND recipient = ?
+_FIND_DELIVERIES = """
+SELECT unique_id, digest, destination, recipient, message.id, delivery.state
+FROM message JOIN delivery ON message = message.id
+WHERE account = (SELECT id FROM account WHERE key = ?) AND unique_id IN (%s)
+"""
+
+_ADD_DELIVERY = """
+INSERT INTO delivery
+    (state, reply, attempts, next_try, doubts, staged_as, changed_at, message, destination,
+     recipient)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _CHANGE_DELIVERY = """
@@ -43,17 +60,30 @@ WHERE id = :id AND state <> 'dropped'
 """
 
 
+# What _REFRESH finds for a message that has its last receipt, for many at once.
+_SETTLE = """
+UPDATE message
+SET state = iif(spooled = 1 AND gone_at IS NOT NULL, 'gone', 'settled'), next_try = NULL,
+    settled_at = coalesce(settled_at, :now), gone_at = iif(spooled = 1, gone_at, NULL),
+    spooled = 0
+WHERE id IN (SELECT value FROM json_each(:numbers)) AND state <> 'dropped'
+"""
+
+_UNDELIVERED = """
+SELECT DISTINCT message FROM delivery
+WHERE message IN (SELECT value FROM json_each(?)) AND state <> 'delivered'
+"""
+
+_STATES = {state.value: state for state in DeliveryState}
+_Values = tuple[str, str, int, float | None, int, str, float, int, str, str]
+"""State, reply, attempts, next try, doubts, file, time; message, destination, recipient."""
+
+
 class Place(NamedTuple):
-    """The row of a delivery, and where the delivery stands."""
+    """The row of a delivery's message, and where the delivery stands."""
 
     message: int
     state: DeliveryState
-
-
-def new_places(seen: SeenMessage, number: int) -> dict[DeliveryKey, Place]:
-    """Give where the deliveries of a message stand that was added as ``number``."""
-    place = Place(number, DeliveryState.SEEN)
-    return {DeliveryKey(seen.message, *delivery): place for delivery in seen.deliveries}
 
 
 def change_deliveries(
@@ -63,36 +93,74 @@ def change_deliveries(
     *,
     now: float,
 ) -> set[int]:
-    """Change deliveries, in order; give the row numbers of their messages.
+    """Add deliveries and change deliveries, in order; give the row numbers of those changed.
 
-    places: where the deliveries stand that were added just now; the others are looked up and
-    added to it.
+    places: where the deliveries stand that are new and not written yet. The others are looked up
+    and added to it.
     """
-    rows = []
+    unwritten = frozenset(places)
+    new: dict[DeliveryKey, _Values] = {}
+    old: list[_Values] = []
+    asked = [change.delivery for change in changes if change.delivery not in unwritten]
+    places |= _find_deliveries(connection, asked)
     for change in changes:
         key = change.delivery
-        place = places.get(key) or _find_delivery(connection, key)
-        state = check_transition(key, place.state, change.state)
-        places[key] = Place(place.message, state)
-        rows.append((state.value, *_history(change), now, place.message, *key[1:]))
-    connection.executemany(_CHANGE_DELIVERY, rows)
+        place = places.get(key) or _miss(key)
+        check_transition(key, place.state, change.state)
+        places[key] = Place(place.message, change.state)
+        values = _values(change, place.message, now)
+        if key in unwritten:
+            new[key] = values
+        else:
+            old.append(values)
+    for key in unwritten.difference(new):
+        place = places[key]
+        new[key] = _values(DeliveryChange(key, place.state), place.message, now)
+    connection.executemany(_ADD_DELIVERY, new.values())
+    connection.executemany(_CHANGE_DELIVERY, old)
     return {places[change.delivery].message for change in changes}
 
 
-def _history(change: DeliveryChange) -> tuple[str, int, float | None, int, str]:
-    return change.reply, change.attempts, change.next_try, change.doubts, change.staged_as
+def _values(change: DeliveryChange, message: int, now: float) -> _Values:
+    (_, destination, recipient), state, reply, attempts, next_try, doubts, staged_as = change
+    return (
+        *(state.value, reply, attempts, next_try, doubts, staged_as, now),
+        *(message, destination, recipient),
+    )
 
 
-def _find_delivery(connection: sqlite3.Connection, delivery: DeliveryKey) -> Place:
-    message, destination, recipient = delivery
-    found = connection.execute(_FIND_DELIVERY, (*message, destination, recipient)).fetchone()
-    if found is None:
-        raise LedgerError(
-            f"message {message.unique_id!r} of {message.account} owes {destination} no delivery"
+def _find_deliveries(
+    connection: sqlite3.Connection, deliveries: Sequence[DeliveryKey]
+) -> dict[DeliveryKey, Place]:
+    """Give where all deliveries of the same messages stand."""
+    asked: dict[AccountId, list[UniqueId]] = defaultdict(list)
+    for delivery in deliveries:
+        asked[delivery.message.account].append(delivery.message.unique_id)
+    return {
+        DeliveryKey(MessageKey(account, unique_id, digest), destination, recipient): Place(
+            message, _STATES[state]
         )
-    return Place(int(found[0]), DeliveryState(found[1]))
+        for account, unique_ids in asked.items()
+        for unique_id, digest, destination, recipient, message, state in ask_in_pieces(
+            connection, _FIND_DELIVERIES, account, unique_ids
+        )
+    }
 
 
-def refresh(connection: sqlite3.Connection, numbers: Iterable[int], *, now: float) -> None:
+def _miss(delivery: DeliveryKey) -> Never:
+    message = delivery.message
+    raise LedgerError(
+        f"message {message.unique_id!r} of {message.account} owes {delivery.destination}"
+        " no delivery"
+    )
+
+
+def refresh(connection: sqlite3.Connection, numbers: Collection[int], *, now: float) -> None:
     """Make messages say again what their deliveries say."""
-    connection.executemany(_REFRESH, [{"id": number, "now": now} for number in numbers])
+    if not numbers:
+        return
+    found = connection.execute(_UNDELIVERED, (json.dumps([*numbers]),))
+    undelivered = {number for (number,) in found}
+    delivered = [number for number in numbers if number not in undelivered]
+    connection.executemany(_REFRESH, [{"id": number, "now": now} for number in undelivered])
+    connection.execute(_SETTLE, {"numbers": json.dumps(delivered), "now": now})
