@@ -37,30 +37,20 @@ SET state = ?, reply = ?, attempts = ?, next_try = ?, doubts = ?, staged_as = ?,
 WHERE message = ? AND destination = ? AND recipient = ?
 """
 
-# A pending delivery without next_try is due now. Without any delivery nothing is owed. What the
-# operator dropped stays dropped. With its last delivery a message needs no copy in the spool; if
-# only that was left of it, what is listed under its unique-id next is another message (P1).
+# A pending delivery without next_try is due now. What the operator dropped stays dropped.
 _REFRESH = """
 UPDATE message
-SET (state, next_try, settled_at, gone_at, spooled) = (
+SET settled_at = NULL, gone_at = iif(spooled = 1, gone_at, NULL), (state, next_try) = (
     SELECT
-        CASE WHEN total(state <> 'delivered') = 0
-             THEN iif(message.spooled = 1 AND message.gone_at IS NOT NULL, 'gone', 'settled')
-             WHEN total(state NOT IN ('delivered', 'held')) > 0 THEN 'pending'
-             ELSE 'held' END,
-        CASE WHEN total(state NOT IN ('delivered', 'held') AND next_try IS NULL) = 0
-             THEN min(next_try) FILTER (WHERE state <> 'delivered') END,
-        CASE WHEN total(state <> 'delivered') = 0
-             THEN coalesce(message.settled_at, :now) END,
-        iif(message.spooled = 1, message.gone_at, NULL),
-        iif(total(state <> 'delivered') = 0, 0, message.spooled)
-    FROM delivery WHERE message = :id
+        iif(total(state <> 'held') > 0, 'pending', 'held'),
+        CASE WHEN total(state <> 'held' AND next_try IS NULL) = 0 THEN min(next_try) END
+    FROM delivery WHERE message = :id AND state <> 'delivered'
 )
 WHERE id = :id AND state <> 'dropped'
 """
 
-
-# What _REFRESH finds for a message that has its last receipt, for many at once.
+# Without any delivery nothing is owed. With its last one a message needs no copy in the spool; if
+# only that was left of it, what is listed under its unique-id next is another message (P1).
 _SETTLE = """
 UPDATE message
 SET state = iif(spooled = 1 AND gone_at IS NOT NULL, 'gone', 'settled'), next_try = NULL,

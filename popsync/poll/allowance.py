@@ -1,7 +1,7 @@
 """How many octets all polls together may have in memory."""
 
 MAX_OCTETS = 16 * 1024 * 1024
-MAX_COUNTED_OCTETS = 1024 * 1024
+MAX_COUNTED_OCTETS = 2 * 1024 * 1024
 """What one message counts for at most: larger ones do not lie in memory."""
 
 

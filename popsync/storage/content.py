@@ -4,7 +4,7 @@ import errno
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ from popsync.model import Content, Digest
 from popsync.storage.steps import write_fully
 
 CHUNK_OCTETS = 256 * 1024
-MEMORY_OCTETS = 1024 * 1024
+MEMORY_OCTETS = 2 * 1024 * 1024
 
 _CLOSED = "the content was closed"
 
@@ -37,7 +37,7 @@ class Scratch:
     def from_bytes(self, octets: bytes) -> Content:
         """Give the content that consists of ``octets``. Raises ScratchUnavailable, if large."""
         if len(octets) <= self._memory_octets:
-            return _MemoryContent(octets, Digest(sha256(octets).digest()))
+            return _MemoryContent([octets], Digest(sha256(octets).digest()))
         writer = self.new_content()
         try:
             writer.write(octets)
@@ -90,7 +90,7 @@ class ContentWriter:
         """Give the content; nothing can be appended any more."""
         digest = Digest(self._hash.digest())
         if self._descriptor is None:
-            return _MemoryContent(b"".join(self._pieces), digest)
+            return _MemoryContent(self._pieces, digest)
         descriptor, self._descriptor = self._descriptor, None
         return _FileContent(descriptor, self._octets, digest)
 
@@ -110,23 +110,26 @@ class ContentWriter:
 
 
 class _MemoryContent:
-    """A content that lives in memory."""
+    """A content that lives in memory, in the pieces that it came in."""
 
-    def __init__(self, octets: bytes, digest: Digest) -> None:
-        self._content: bytes | None = octets
-        self.octets = len(octets)
+    def __init__(self, pieces: Sequence[bytes], digest: Digest) -> None:
+        self._pieces: Sequence[bytes] | None = [p for piece in pieces for p in _cut(piece)]
+        self.octets = sum(map(len, self._pieces))
         self.digest = digest
 
     def chunks(self) -> Iterator[bytes]:
-        content = self._content
-        if content is None:
+        if self._pieces is None:
             raise ValueError(_CLOSED)
-        if len(content) <= CHUNK_OCTETS:
-            return iter((content,) if content else ())
-        return (content[i : i + CHUNK_OCTETS] for i in range(0, len(content), CHUNK_OCTETS))
+        return iter(self._pieces)
 
     def close(self) -> None:
-        self._content = None
+        self._pieces = None
+
+
+def _cut(octets: bytes) -> Sequence[bytes]:
+    if 0 < len(octets) <= CHUNK_OCTETS:  # as it comes off the wire
+        return (octets,)
+    return [octets[at : at + CHUNK_OCTETS] for at in range(0, len(octets), CHUNK_OCTETS)]
 
 
 class _FileContent:

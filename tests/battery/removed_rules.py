@@ -255,7 +255,7 @@ RULES: Sequence[Rule] = (
     Rule(
         "what is listed under the name of a copy that left is another",
         "ledger/deliveries.py",
-        "iif(message.spooled = 1 AND message.gone_at IS NOT NULL, 'gone', 'settled')",
+        "iif(spooled = 1 AND gone_at IS NOT NULL, 'gone', 'settled')",
         "'settled'",
         "poll/test_spool.py",
     ),
