@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from tests.soak.gauge import MIB
 from tests.soak.idle import measure_idle
+from tests.soak.known import measure_known
 from tests.soak.night import Night
 from tests.soak.rounds import SLOWEST_RTT_S, measure_rhythm, measure_round
 from tests.soak.stops import ONCE, TWICE, WAYS, measure_stop
@@ -56,6 +57,14 @@ def run_idle(root: Path, minutes: float) -> bool:
     return good
 
 
+def run_known(root: Path, _minutes: float) -> bool:
+    """A hundred thousand known messages, nothing new."""
+    polls = measure_known(root)
+    for poll in polls:
+        say(str(poll))
+    return all(poll.took_s < 2 and poll.most_octets < 200_000_000 for poll in polls)
+
+
 def run_stop(root: Path, _minutes: float) -> bool:
     """SIGTERM in the middle of two thousand messages, once and twice."""
     good = True
@@ -73,6 +82,7 @@ ITEMS: dict[str, tuple[Item, float]] = {
     "round": (run_round, 0),
     "rhythm": (run_rhythm, 5),
     "idle": (run_idle, 5),
+    "known": (run_known, 0),
     "stop": (run_stop, 0),
 }
 
