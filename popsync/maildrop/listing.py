@@ -1,11 +1,13 @@
 """Makes one listing of what STAT, LIST and UIDL say, and tells whether it is complete."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import NamedTuple, TypeVar
 
 from popsync.errors import RemoteProtocolError, UidlUnsupported
 from popsync.model import NAMELESS, ListedMessage, Listing, MessageNumber, UniqueId
 from popsync.wire.pop3.client import MAX_LISTED
+from popsync.wire.pop3.listings import parse_list_rows, parse_uidl_rows
 from popsync.wire.pop3.replies import Totals, parse_list_row, parse_uidl_row
 
 _Value = TypeVar("_Value")
@@ -25,16 +27,16 @@ def combine(answers: ListingAnswers) -> Listing:
     It is complete only when all three agree on which messages there are, and every row could be
     read. A size that LIST does not tell is 0. Without any UIDL it gives what the others mention.
     """
-    sizes, sizes_sound = _by_number(answers.list_rows or (), parse_list_row)
+    sizes, sizes_sound = _read_sizes(answers.list_rows or ())
     if isinstance(answers.uidl_rows, UidlUnsupported):
         without_uidl, names_sound = answers.uidl_rows, True
         names = _nameless(sizes, answers)
     else:
         without_uidl = None
-        names, names_sound = _by_number(answers.uidl_rows, parse_uidl_row)
-    messages = tuple(
-        ListedMessage(number, names[number], sizes.get(number, 0)) for number in sorted(names)
-    )
+        names, names_sound = _read_names(answers.uidl_rows)
+    numbers = sorted(names)
+    octets = map(sizes.get, numbers, repeat(0))
+    messages = tuple(map(ListedMessage, numbers, map(names.__getitem__, numbers), octets))
     complete = (
         answers.totals is not None
         and answers.list_rows is not None
@@ -49,7 +51,7 @@ def combine(answers: ListingAnswers) -> Listing:
 
 def _nameless(
     sizes: Mapping[MessageNumber, int], answers: ListingAnswers
-) -> dict[MessageNumber, UniqueId]:
+) -> Mapping[MessageNumber, UniqueId]:
     """Give all that there is without a name; of how much there is STAT tells when LIST does not.
 
     Without sizes a count is believed only as far as messages may be asked for.
@@ -62,6 +64,16 @@ def _nameless(
 
 def _is_whole(numbers: Iterable[int], count: int) -> bool:
     return sorted(numbers) == list(range(1, count + 1))
+
+
+def _read_sizes(rows: Sequence[bytes]) -> tuple[Mapping[MessageNumber, int], bool]:
+    sizes = parse_list_rows(rows)
+    return _by_number(rows, parse_list_row) if sizes is None else (sizes, True)
+
+
+def _read_names(rows: Sequence[bytes]) -> tuple[Mapping[MessageNumber, UniqueId], bool]:
+    names = parse_uidl_rows(rows)
+    return _by_number(rows, parse_uidl_row) if names is None else (names, True)
 
 
 def _by_number(
