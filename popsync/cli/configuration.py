@@ -12,9 +12,11 @@ import click
 
 from popsync.cli.options import invocation
 from popsync.cli.whereabouts import find_whereabouts
+from popsync.config.files import FileRefused, read_regular_file
 from popsync.config.find import config_places, default_state_dir, find_config
 from popsync.config.load import load_config
 from popsync.config.model import Config
+from popsync.config.source import MAX_FILE_OCTETS
 from popsync.errors import ConfigError
 from popsync.model import AccountId
 
@@ -100,9 +102,10 @@ def _usual_state_dir() -> Path:
 def _read_state_dir(path: Path) -> str:
     """Give ``state_dir`` as it is written, or nothing."""
     try:
-        text = path.read_bytes().decode("utf-8", "replace")
-    except OSError:
+        file = read_regular_file(path, max_octets=MAX_FILE_OCTETS)
+    except FileRefused:
         return ""
+    text = file.octets.decode("utf-8", "replace")
     try:
         written = tomllib.loads(text).get("state_dir")
     except tomllib.TOMLDecodeError:

@@ -1,6 +1,7 @@
 """``popsync status`` beside a running daemon."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +20,18 @@ from tests.system.commands import (
 from tests.system.daemon import rewrite, running
 
 
+def _empty(config: Path) -> None:
+    config.write_text("")
+
+
 def _make_directory(config: Path) -> None:
     config.unlink()
     config.mkdir()
+
+
+def _make_pipe(config: Path) -> None:
+    config.unlink()
+    os.mkfifo(config)
 
 
 SELDOM = 'poll_every = "1d"'
@@ -98,7 +108,7 @@ def test_watch_shows_it_again_until_control_c(tmp_path: Path) -> None:
     assert (process.returncode, errors) == (0, "")
 
 
-@pytest.mark.parametrize("spoil", [Path.unlink, lambda c: c.write_text(""), _make_directory])
+@pytest.mark.parametrize("spoil", [Path.unlink, _empty, _make_directory, _make_pipe])
 def test_a_daemon_is_found_without_its_configuration(
     tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
