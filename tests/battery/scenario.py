@@ -151,8 +151,12 @@ class Case:
 
     def poll_to_the_end(self) -> int:
         """Poll until nothing should be open; give the first exit status that is not 0."""
-        polls = POLLS_TO_THE_END if self._kind in SPOOLING else 1
-        return next((status for _ in range(polls) if (status := self.poll())), 0)
+        for _ in range(POLLS_TO_THE_END if self._kind in SPOOLING else 1):
+            if status := self.poll():
+                return status
+            if not self.unfair():
+                break
+        return 0
 
     @property
     def error(self) -> str:
@@ -275,7 +279,8 @@ class Case:
 
 
 def _messages(kind: Kind) -> list[bytes]:
-    return MANY if kind is Kind.DELETE_MANY_MAILDIR else MESSAGES
+    many = {Kind.DELETE_MANY_MAILDIR, Kind.KEEP_BOTH_DOWN, Kind.KEEP_BOTH_FROM_SPOOL}
+    return MANY if kind in many else MESSAGES
 
 
 def _ignore(_event: object) -> None:

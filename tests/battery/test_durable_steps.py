@@ -9,7 +9,7 @@ import popsync
 from tests.battery.crash_points import die_once
 from tests.battery.power_cuts import cut, cut_recovery
 from tests.battery.refusals import corrupt, refuse
-from tests.battery.scenario import Kind
+from tests.battery.scenario import SPOOLING, Kind
 
 DURABLE = re.compile(
     r"os\.(?:write|fsync|fdatasync|rename|replace|unlink|remove|link|mkdir)\b"
@@ -28,6 +28,23 @@ ROOMS = ("ledger", "destinations", "spool", "poll", "maildrop")
 def test_a_process_that_dies_at_a_step_ends_as_if_undisturbed(kind: Kind) -> None:
     """Every ninth step of a delete into a Maildir, before and after it (P1, P4)."""
     survival = die_once(kind, every=9)
+
+    assert survival.cases > 4
+    assert not survival.broken, str(survival)
+
+
+@pytest.mark.parametrize("kind", SPOOLING, ids=lambda kind: kind.name)
+def test_a_process_that_dies_at_a_step_has_all_in_the_spool(kind: Kind) -> None:
+    """Some steps, on a server that hides what it gave: delivered once all the same (P1, P4)."""
+    survival = die_once(kind, every=13)
+
+    assert survival.cases > 1
+    assert not survival.broken, str(survival)
+
+
+def test_a_power_cut_may_take_any_part_of_a_copy() -> None:
+    """After some steps of putting messages into the spool, every subset is taken back (P4)."""
+    survival = cut(Kind.DELETE_PUT_OFF, every=9)
 
     assert survival.cases > 4
     assert not survival.broken, str(survival)
@@ -58,7 +75,11 @@ def test_a_power_cut_may_come_in_the_middle_of_a_commit_and_of_a_recovery() -> N
         assert not survival.broken, str(survival)
 
 
-@pytest.mark.parametrize("kind", [Kind.KEEP_MAILDIR, Kind.DELETE_SMTP], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind",
+    [Kind.KEEP_MAILDIR, Kind.DELETE_SMTP, Kind.DELETE_PUT_OFF],
+    ids=lambda kind: kind.name,
+)
 def test_a_refused_step_loses_and_doubles_nothing(kind: Kind) -> None:
     """Every ninth step fails with each error of a full or bad disk (P1, P4)."""
     survival = refuse(kind, every=9)
