@@ -119,7 +119,7 @@ class Pop3Maildrop:
         """Ask the server to carry out the deletions, and part.
 
         While replies are due it parts without asking. Raises MaildropError when the server
-        refuses, StreamError, RemoteProtocolError.
+        refuses, StreamError; RemoteProtocolError, also when its replies prove to be out of step.
         """
         try:
             if self._conversation.awaited:
@@ -127,6 +127,8 @@ class Pop3Maildrop:
             reply = await self._conversation.ask(b"QUIT\r\n")
             if not reply.ok:
                 raise self._conversation.refusal("QUIT", reply)
+            if self._conversation.unasked:
+                self._conversation.fail("a good-bye with more behind it: it was another's reply")
         finally:
             await self._conversation.close()
 

@@ -263,7 +263,7 @@ async def _end_session(maildrop: Maildrop, session: Session, tally: _Tally) -> _
     account, ports = session.account, session.ports
     doomed = choose_doomed(session)
     agreed = await _delete(maildrop, session, doomed) if doomed else ()
-    await _quit(maildrop, account, ports, doomed)
+    await _quit(maildrop, account, ports, doomed, session)
     await _note_hints(session, deleted=agreed)
     if agreed:
         tally.deleted += len(agreed)
@@ -306,12 +306,21 @@ async def _note_hints(
 
 
 async def _quit(
-    maildrop: Maildrop, account: Account, ports: Ports, doomed: Sequence[ListedMessage]
+    maildrop: Maildrop,
+    account: Account,
+    ports: Ports,
+    doomed: Sequence[ListedMessage],
+    session: Session | None = None,
 ) -> None:
-    """End the session; a QUIT that fails matters only when deletions hang on it (P3)."""
+    """End the session; a QUIT that fails matters only when deletions hang on it (P3).
+
+    Unless it shows that replies were shifted: then what the session brought is doubted.
+    """
     try:
         await maildrop.quit()
     except (MaildropError, RemoteProtocolError, StreamError) as error:
+        if session and maildrop.pipelines and isinstance(error, RemoteProtocolError):
+            await doubt_shifted(session)
         if doomed:
             raise
         ports.observe(Warned(account.name, f"the session ended without a good-bye: {error}"))

@@ -96,5 +96,25 @@ async def test_a_reply_that_comes_twice_loses_nothing(
     assert tuple(server.mail) == (() if deletes else mail)
 
 
+async def test_a_reply_too_many_that_comes_as_late_as_the_good_bye_is_noticed(
+    tmp_path: Path,
+) -> None:
+    """The last of the messages of one size, taken for another's, is looked at again (P1)."""
+    late = b""
+
+    def repeats_second_and_is_late(turn: Turn) -> bytes | None:
+        nonlocal late
+        if turn.line.upper() == b"RETR %d" % len(ALIKE):
+            late = turn.usual
+            return b""
+        return late + turn.usual if turn.verb == b"QUIT" else _repeats_second(turn)
+
+    server = OddServer(list(ALIKE), _with_pipelining(repeats_second_and_is_late, until=1))
+    async with open_bench(server, tmp_path, deletes=False) as bench:
+        for _ in range(3):
+            await bench.poll()
+        assert bench.arrived.keys() >= _content(ALIKE)
+
+
 def _content(mail: tuple[Mail, ...]) -> set[bytes]:
     return {one.octets.replace(b"\r\n", b"\n") for one in mail}
