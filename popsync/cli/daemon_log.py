@@ -97,7 +97,8 @@ class DaemonLog:
         if not event.is_news:
             self._log.debug("failed again", account=account, failures=event.after.failures)
             return
-        self._polls(PollEnded(event.report))
+        if event.before.trouble != event.after.trouble:
+            self._polls(PollEnded(event.report))
         if event.after.suspended:
             said = f"{describe_suspension(account)}, or the next probe in {pause}"
             self._log.warning(said, account=account)

@@ -68,13 +68,13 @@ class SqliteLedger:
         *,
         token: str,
         clock: Clock,
-        check: Callable[[], None] = lambda: None,
+        presence: Presence | None = None,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._lock = lock
         self._clock = clock
-        self._check = check
+        self._presence = presence
         self._questions = ThreadPoolExecutor(1, thread_name_prefix="popsync-ledger-reader")
         self.token = token
 
@@ -231,7 +231,9 @@ class SqliteLedger:
 
     async def check(self) -> None:
         """Make sure that nobody has removed or replaced the file. Raises LedgerCorrupt."""
-        await asyncio.get_running_loop().run_in_executor(self._questions, self._check)
+        if self._presence is not None:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._questions, self._presence.check)
 
     async def all_spooled(self) -> Mapping[MessageKey, int]:
         """Give the messages of all accounts that have a copy in the spool, with their octets."""
@@ -281,6 +283,8 @@ class SqliteLedger:
 
     def _close(self) -> None:
         self._questions.shutdown()
+        if self._presence is not None:
+            self._presence.rescue(self._reader.copy_to)
         self._reader.close()
         self._writer.close()  # the last connection: SQLite folds the write-ahead log in
         if self._lock is not None:
@@ -359,16 +363,16 @@ def _open(
         token = reader.token()
         mark_directory(path, token, steps)
         undo.pop_all()
-    check = Presence(path, state_dir / LOCK_NAME, token=token, steps=steps).check
+    presence = Presence(path, state_dir / LOCK_NAME, token=token, steps=steps)
     writer = Writer(
         path,
         first,
         reconnect=lambda: connect_writer(path),
         steps=steps,
-        check=check,
+        check=presence.check,
         patience_s=patience_s,
     )
-    return SqliteLedger(reader, writer, lock, token=token, clock=clock, check=check)
+    return SqliteLedger(reader, writer, lock, token=token, clock=clock, presence=presence)
 
 
 def _take_lock(state_dir: Path, *, beside_daemon: bool) -> StateLock | None:

@@ -5,12 +5,15 @@ still on the servers would be delivered once more. It is written after the ledge
 leaves it alone; a ledger that has none gets one when it is next opened.
 """
 
+import time
 from pathlib import Path
 
 from popsync.errors import LedgerCorrupt
 from popsync.storage import DurableSteps
 
 MARKER_NAME = "ledger.token"
+RESCUED_NAME = "ledger.rescued.sqlite3"
+"""What a popsync from which the ledger was taken away has still known of it."""
 
 
 def mark_directory(ledger: Path, token: str, steps: DurableSteps) -> None:
@@ -31,6 +34,7 @@ def mark_directory(ledger: Path, token: str, steps: DurableSteps) -> None:
 
 def ledger_exists(ledger: Path) -> bool:
     """Tell whether there is a ledger. Raises LedgerCorrupt when there was one and it is lost."""
+    _refuse_rescued(ledger)
     # Looked for before the ledger, beside which another process may be making them right now.
     remains = [
         trace
@@ -43,6 +47,18 @@ def ledger_exists(ledger: Path) -> bool:
         names = " and ".join(str(trace) for trace in remains)
         raise _lost(f"the ledger {ledger} is gone, and {names} shows that there was one", names)
     return False
+
+
+def _refuse_rescued(ledger: Path) -> None:
+    """Leave it to a person which ledger counts when one was taken away in use."""
+    rescued = ledger.with_name(RESCUED_NAME)
+    if rescued.exists():
+        kept_at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(rescued.stat().st_mtime))
+        raise LedgerCorrupt(
+            f"the ledger {ledger} was taken away while popsync was running. Nothing is polled,"
+            f" because messages could be delivered again. Rename {rescued} to {ledger.name}, it"
+            f" holds all that was known at {kept_at}; or remove it, to go on without"
+        )
 
 
 def _compare(ledger: Path, marker: Path, token: str) -> None:

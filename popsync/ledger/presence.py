@@ -5,12 +5,13 @@ that is delivered from then on would be delivered once more after the next start
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from popsync.errors import LedgerCorrupt
-from popsync.ledger.marker import mark_directory
+from popsync.errors import LedgerCorrupt, LedgerError
+from popsync.ledger.marker import RESCUED_NAME, mark_directory
 from popsync.storage import DurableSteps, make_directories
 
 
@@ -43,9 +44,32 @@ class Presence:
                 self._leave_word()
                 raise lost
 
+    def rescue(self, copy: Callable[[Path], None]) -> None:
+        """Keep what a ledger held that was taken away, for whoever puts it back. Blocks.
+
+        copy: writes all that is known into an empty file. The log beside it goes: with another
+        ledger in that place SQLite would take it for that one's.
+        """
+        if _find(self._ledger) == self._places[str(self._ledger)]:
+            return
+        rescued = self._ledger.with_name(RESCUED_NAME)
+        with suppress(OSError, LedgerError):
+            fresh = rescued.with_name(RESCUED_NAME + ".new")
+            fresh.unlink(missing_ok=True)
+            self._steps.sync_file(self._steps.write_file(fresh, ()))
+            copy(fresh)
+            self._steps.sync_path(fresh)
+            self._steps.rename(fresh, rescued)
+            self._steps.sync_directory(rescued.parent)
+            for companion in _companions(self._ledger):
+                if _find(companion) == self._places.get(str(companion)):
+                    companion.unlink(missing_ok=True)
+
     def _lost(self, path: Path) -> LedgerCorrupt:
         finding = "was replaced" if path.exists() else "was removed"
-        remedy = "put it back, from a backup if need be, and " if path == self._ledger else ""
+        remedy = ""
+        if path == self._ledger:
+            remedy = f"what it knew is kept as {RESCUED_NAME}: rename that to {path.name}, and "
         return LedgerCorrupt(
             f"{path} {finding} while popsync was running. Nothing is polled any more, because what"
             f" is delivered now would be delivered again; {remedy}start popsync again"

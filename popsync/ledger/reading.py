@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
@@ -158,6 +158,11 @@ class LedgerReader:
     def close(self) -> None:
         """Give back the connection. Idempotent."""
         self._connection.close()
+
+    def copy_to(self, path: Path) -> None:
+        """Write all that it knows into the empty file ``path``."""
+        with translated(self._path), closing(sqlite3.connect(path)) as target:
+            self._connection.backup(target)
 
     def token(self) -> str:
         """Give the ledger's own 64 random bits as 16 hex digits."""

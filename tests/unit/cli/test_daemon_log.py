@@ -90,9 +90,9 @@ def test_a_failure_is_said_once_until_it_changes() -> None:
 
 
 def test_a_suspension_is_said_with_what_ends_it() -> None:
-    """And when the account is probed."""
+    """And when the account is probed; what was said of the error before is not said again."""
     after = Standing(3, 1.0, 3, suspended=True, trouble=TROUBLED.trouble)
-    _, line = Said().lines(failed(TROUBLED, after, pause_s=21_600))
+    (line,) = Said().lines(failed(TROUBLED, after, pause_s=21_600))
 
     said = "suspended until its configuration or password changes, or 'popsync resume gmx'"
     assert line == f"warning {said}, or the next probe in 6 hours account=gmx"
