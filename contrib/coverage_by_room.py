@@ -17,6 +17,7 @@ REQUIRED_PERCENT: Mapping[str, float] = {
     "poll": 95.0,
     "ledger": 95.0,
     "destinations": 95.0,
+    "spool": 95.0,
     "config": 95.0,
 }
 COUNTS = ("covered_lines", "num_statements", "covered_branches", "num_branches")

@@ -1,6 +1,7 @@
 """One agent after the other over the same ledger."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from popsync.agent.progress import Progress
 from popsync.config.model import Config
 from popsync.destinations.smtp import SmtpDestination
 from popsync.errors import ConnectFailed, LedgerLocked
-from popsync.model import AccountId
+from popsync.ledger import SqliteLedger, open_ledger
+from popsync.model import AccountId, Digest, MessageKey, SeenMessage, UniqueId
 from popsync.poll.header import make_loop_mark
+from popsync.spool.spool import spooled_path
 from tests.unit.config.files import load
 
 HEAD = 'state_dir = "state"\n'
@@ -42,6 +45,14 @@ async def assembly(config: Config) -> AsyncIterator[Assembly]:
     """An assembly that has built nothing yet."""
     async with open_assembly(config, observe=print) as assembly:
         yield assembly
+
+
+@asynccontextmanager
+async def ledger_of(config: Config) -> AsyncIterator[SqliteLedger]:
+    """Open the ledger, as an earlier process did."""
+    ledger = await open_ledger(config.state_dir)
+    yield ledger
+    await ledger.close()
 
 
 def changed(agents: tuple[Agent, Agent]) -> set[str]:
@@ -126,3 +137,35 @@ async def test_messages_are_marked_with_the_ledgers_token(
 
     assert account.loop_mark == (mark if marks else "")
     assert (account.trace is not None) == marks
+
+
+async def test_the_copies_of_an_account_outlive_its_configuration(
+    config: Config, tmp_path: Path
+) -> None:
+    """What is not the ledger's goes at the start; what is its own stays, whoever is configured."""
+    key = MessageKey(AccountId("bob@127.0.0.1"), UniqueId(b"u1"), Digest(b"d" * 32))
+    async with ledger_of(config) as ledger:
+        await ledger.record([SeenMessage(key, 4, 1, suspect=False, deliveries=(("x", ""),))], ())
+        await ledger.note_spooled([key])
+        owed = spooled_path(config.state_dir, ledger.token, key)
+        stray = owed.with_name(f"{ledger.token}-{0:032x}")
+        foreign = owed.with_name(f"{'f' * 16}-{0:032x}")
+    owed.parent.mkdir()
+    for path in (owed, stray, foreign):
+        path.write_bytes(b"copy")
+    async with open_assembly(config, observe=print) as assembly:
+        await assembly.build_agent(config)
+
+    assert sorted(owed.parent.iterdir()) == sorted([owed, foreign])
+
+
+async def test_a_spool_of_another_size_takes_effect_at_once(
+    assembly: Assembly, config: Config, tmp_path: Path
+) -> None:
+    """A reload is enough."""
+    await assembly.build_agent(config)
+    before = assembly._world.spool.max_octets
+    await assembly.build_agent(load(tmp_path, PLAIN + "[limits]\nspool_size = '5MB'\n"))
+
+    assert before == 1024**3
+    assert assembly._world.spool.max_octets == 5 * 1024**2

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from popsync.agent.events import Failed, Recovered, Reloaded
+from popsync.agent.gates import DestinationBack
 from popsync.config.model import Config
 from popsync.errors import (
     AuthRejected,
@@ -402,3 +403,17 @@ async def test_a_cancelled_supervisor_leaves_no_poll_behind(both: Config) -> Non
 
         assert jane.cut
         assert watch.begun.empty()
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_destination_that_is_back_has_those_polled_whose_mail_waits(
+    jane: Config, *, waits: bool
+) -> None:
+    """Also when the poll went well, because others took it; nobody else is polled for that."""
+    async with watching(jane) as watch:
+        (await watch.next_poll("jane")).end(down="relay" if waits else "")
+        await settle()
+        watch.gates._tell(DestinationBack("relay", 60.0))
+        await settle()
+
+        assert watch.begun.empty() is not waits

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from popsync.errors import (
-    DeliveryRejected,
     DestinationMisconfigured,
     DestinationUnavailable,
     LedgerUnavailable,
     ServerUnavailable,
 )
-from popsync.model import DeliveryState, MessageState, Parcel
+from popsync.model import DeliveryState, MessageState, Outcome, Parcel, Refusal
 from popsync.poll import plan
 from popsync.poll.plan import Reason
 from popsync.poll.policy import Policy
@@ -150,9 +149,13 @@ async def test_a_tombstone_is_not_pruned_while_its_message_waits(
     desk.server.add(A)
     inbox.refusals[A] = REJECTED
     await desk.poll_well()
+    desk.server.add(B)
     for _ in range(3):
         desk.now += 60 * DAY_S
         await desk.poll_well()
+    desk.server.add(C)  # what leaves now has the old tombstones looked at
+    await desk.poll_well()
+    await desk.poll_well()
     assert await state_of(desk) is MessageState.HELD
 
     inbox.refusals.clear()
@@ -160,7 +163,7 @@ async def test_a_tombstone_is_not_pruned_while_its_message_waits(
     await desk.ledger.retry_held(held.id)
     await desk.poll_well()
 
-    assert inbox.contents == [A]
+    assert inbox.contents == [B, C, A]
 
 
 async def test_a_hidden_message_that_is_shown_again_is_not_doubled(
@@ -425,6 +428,8 @@ async def test_a_damaged_copy_is_mended_by_the_next_one(
     damage(desk)
     inbox.refusals[A] = DEFERRED
     await desk.poll_well()
+    await desk.poll_well()
+    assert desk.server.count("RETR") == 2
     inbox.refusals.clear()
     desk.now += DAY_S
     await desk.poll_well()
@@ -652,14 +657,69 @@ async def test_a_bug_on_a_message_from_the_spool_costs_that_message_alone(
 
 async def test_recipients_are_served_one_by_one(desk: Desk) -> None:
     """Who has it does not get it again from the spool (P4)."""
-    store = OneShotDestination("lmtp+jane+joe")
+    store = HalfRefusing("lmtp+jane+joe")
     desk.destinations.clear()
     desk.destinations[store.name] = store
     desk.server.add(A)
-    store.refusals[A] = DeliveryRejected("no")
     await desk.poll_well()
-    store.refusals.clear()
+    store.refused = ""
     desk.now += DAY_S
     await desk.poll_well()
 
-    assert [arrived.recipients for arrived in store.arrived] == [("jane", "joe")]
+    assert [arrived.recipients for arrived in store.arrived] == [("jane", "joe"), ("joe",)]
+    assert await state_of(desk) is MessageState.SETTLED
+    assert desk.spooled == []
+
+
+class HalfRefusing(OneShotDestination):
+    """Puts one recipient off."""
+
+    refused = "joe"
+
+    def _send_dot(self, parcel: Parcel) -> list[Outcome]:
+        outcomes = super()._send_dot(parcel)
+        return [
+            Refusal(outcome.delivery, DEFERRED)
+            if outcome.delivery.recipient == self.refused
+            else outcome
+            for outcome in outcomes
+        ]
+
+
+async def test_a_copy_that_came_under_the_name_of_another_ends_with_its_own(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """It was in doubt; both names are listed, and each brings what is its own, once (P4)."""
+    desk.server.faults.suspect.add(b"u1")
+    await put_off(desk, inbox, A)
+    desk.now -= LATER_S
+    desk.server.faults.suspect.clear()
+    desk.server.messages[0].octets = B
+    desk.server.add(A)
+    await desk.poll_well()
+    desk.now += DAY_S
+    for _ in range(3):
+        await desk.poll_well()
+
+    assert sorted(inbox.contents) == [A, B]
+    assert desk.spooled == []
+
+
+async def test_a_ledger_that_fails_in_the_middle_of_the_spool_loses_nothing(
+    desk: Desk, inbox: TwoPhaseDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read is given back; the next poll delivers it."""
+
+    async def fail(*_arguments: object) -> None:
+        raise LedgerUnavailable("disk I/O error")
+
+    await put_off(desk, inbox, A, B)
+    desk.spooled[-1].write_bytes(b"spoilt")
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.ledger, "note_damaged", fail)
+        report = await desk.poll()
+    assert isinstance(report.error, LedgerUnavailable)
+    assert inbox.contents == []
+
+    await desk.poll_well()
+    assert sorted(inbox.contents) == [A, B]
