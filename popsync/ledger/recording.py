@@ -141,10 +141,10 @@ def note_unretrieved(
     number = number_of_account(connection, account)
     connection.executemany(
         _NOTE_UNRETRIEVED,
-        [
+        (
             message._asdict() | {"state": message.state.value, "account": number, "now": now}
             for message in messages
-        ],
+        ),
     )
 
 

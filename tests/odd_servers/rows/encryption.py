@@ -4,6 +4,7 @@ from tests.odd_servers.rows.form import Row, cases, within
 
 _WITHOUT = "odd_servers/test_without_tls.py::test_no_secret_is_said_and_no_mail_touched"
 _TLS = "unit/maildrop/test_opening_tls"
+_CONNECTING = "odd_servers/test_connecting"
 _ODD_TLS = "odd_servers/test_tls"
 
 ROWS = (
@@ -93,10 +94,23 @@ ROWS = (
             ),
         ),
     ),
-    Row("Names that are not found, addresses that do not answer.", lacks="a case"),
     Row(
-        "The connection is refused, reset, or leads nowhere.",
-        within("unit/maildrop/test_opening", "test_a_port_that_nobody_serves_fails_to_connect"),
-        lacks="the others",
+        "Names are not found, addresses do not answer: others are tried, and all of it later.",
+        within(
+            _CONNECTING,
+            "test_a_name_that_is_not_found_may_be_there_later",
+            "test_addresses_that_refuse_are_passed_over",
+            "test_an_address_that_keeps_silent_is_passed_over",
+        ),
+    ),
+    Row(
+        "The connection is refused, reset, or leads nowhere: it is told as such, and later tried.",
+        within(
+            _CONNECTING,
+            "test_a_refused_connection_is_told_as_such",
+            "test_a_connection_that_breaks_at_once_may_be_tried_again",
+            "test_an_address_that_cannot_be_reached_is_told_as_such",
+            "test_a_connection_that_nobody_answers_ends_at_its_deadline",
+        ),
     ),
 )

@@ -4,6 +4,7 @@ from tests.odd_servers.rows.form import Row, cases, within
 
 _SPOOL = "odd_servers/test_spooled"
 _MAIL = "odd_servers/test_cases.py::test_each_message_arrives_once_and_unchanged"
+_SERVICES = "odd_servers/test_services"
 _RETURNING = "odd_servers/test_returning_mail"
 
 ROWS = (
@@ -19,12 +20,20 @@ ROWS = (
         ),
     ),
     Row(
-        "The server deletes what was retrieved: what was not delivered is in the spool.",
-        within(
-            _SPOOL,
-            "test_what_a_server_deletes_as_it_is_retrieved_is_delivered",
-            "test_what_a_server_hides_is_delivered_once_the_relay_takes_it",
-            "test_a_full_spool_leaves_mail_on_a_server_that_would_hide_it",
+        "The server deletes or hides what was retrieved: what is owed is in the spool by then.",
+        (
+            *within(
+                _SPOOL,
+                "test_what_a_server_deletes_as_it_is_retrieved_is_delivered",
+                "test_what_a_server_hides_is_delivered_once_the_relay_takes_it",
+                "test_a_full_spool_leaves_mail_on_a_server_that_would_hide_it",
+            ),
+            *within(
+                _SERVICES,
+                "test_a_server_that_deletes_what_is_retrieved_gives_it_once",
+                "test_a_server_that_deletes_what_is_retrieved_and_a_relay_that_waits",
+                "test_what_a_service_hides_at_quit_is_safe_before_it",
+            ),
         ),
     ),
     Row(
@@ -34,6 +43,7 @@ ROWS = (
             *within(
                 "unit/maildrop/test_opening", "test_how_long_mail_is_kept_is_said_for_this_user"
             ),
+            *within(_SERVICES, "test_what_a_service_hides_at_quit_is_safe_before_it"),
         ),
     ),
     Row(

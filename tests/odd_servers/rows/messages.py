@@ -66,10 +66,10 @@ ROWS = (
     Row(
         "The connection is cut inside a message, at any octet, and nothing of it arrives.",
         (
-            *_mail("cut-inside-a-message"),
+            *_mail("cut-inside-a-message", "second-message-at-first-resets"),
+            *within("odd_servers/test_cuts", "test_a_cut_at_any_octet_leaves_nothing"),
             *within(_RETRIEVAL, "test_a_connection_cut_at_any_octet_gives_only_whole_messages"),
         ),
-        lacks="each octet on a socket",
     ),
     Row(
         "Bare LFs inside a message, with a dot alone between them, are no end.",
@@ -119,7 +119,15 @@ ROWS = (
             "second-message-at-first-status-with-nul",
         ),
     ),
-    Row("Lines of a megabyte and of a hundred.", lacks="a case"),
+    Row(
+        "Lines of a megabyte and of a hundred stream through, and memory does not grow.",
+        (
+            *_mail("message-with-a-line-of-a-megabyte"),
+            *within(
+                "odd_servers/test_large_maildrops", "test_a_line_of_any_length_streams_through"
+            ),
+        ),
+    ),
     Row(
         "A line never ends: the session does, once the message is far larger than listed.",
         _mail("second-message-at-first-pours-one-line"),
@@ -138,7 +146,16 @@ ROWS = (
             *within(_RETRIEVAL, "test_a_message_that_drips_has_a_deadline_in_all"),
         ),
     ),
-    Row("The server reads nothing that we send.", lacks="a case"),
+    Row(
+        "The server reads nothing that we send: writing has a deadline, and so has the reply.",
+        (
+            *within(
+                "unit/net/test_connection",
+                "test_a_peer_that_takes_nothing_exceeds_the_write_deadline",
+            ),
+            *_mail("second-message-at-first-silent"),
+        ),
+    ),
     Row(
         "One message is refused: it waits, the others arrive.",
         _mail(

@@ -5,20 +5,41 @@ from tests.odd_servers.rows.form import Row, cases, within
 _MAIL = "odd_servers/test_cases.py::test_each_message_arrives_once_and_unchanged"
 _KEPT = "odd_servers/test_listings.py::test_nothing_is_forgotten_and_nothing_comes_again"
 _GONE = "odd_servers/test_listings.py::test_nobody_is_gone_while_the_listing_is_in_doubt"
+_SERVICES = "odd_servers/test_services"
 _RETURNING = "odd_servers/test_returning_mail"
 
 ROWS = (
     Row(
-        "A service shows a window of its mail and hides what was retrieved.",
-        within(
-            "odd_servers/test_spooled",
-            "test_a_window_of_mail_that_shrinks_buries_nothing_that_is_owed",
+        "A service shows a window of its mail and hides what was retrieved: all arrives once.",
+        (
+            *within(
+                "odd_servers/test_spooled",
+                "test_a_window_of_mail_that_shrinks_buries_nothing_that_is_owed",
+            ),
+            *within(_SERVICES, "test_a_service_that_shows_a_window_and_hides_what_was_retrieved"),
         ),
-        lacks="sessions until no more is shown, and deletions that it does not heed",
     ),
-    Row("A service is slow and closes when it is asked too much.", lacks="a case"),
-    Row("A service refuses logins in bursts.", lacks="a case"),
-    Row("A maildrop of 200,000 messages is listed within 200 MB.", lacks="a case"),
+    Row(
+        "A service bears one session and closes on whoever asks for more: it gets one.",
+        within(_SERVICES, "test_a_service_that_bears_one_session_gets_one"),
+    ),
+    Row(
+        "A service refuses logins in bursts, each told for what it is.",
+        within(_SERVICES, "test_a_service_that_refuses_logins_in_bursts"),
+    ),
+    Row(
+        "A maildrop of 200,000 messages is listed within 200 MB, a larger one is refused.",
+        (
+            *within(
+                "odd_servers/test_large_maildrops",
+                "test_two_hundred_thousand_messages_are_listed_within_two_hundred_megabytes",
+            ),
+            *within(
+                "unit/wire/test_pop3_client",
+                "test_what_breaks_a_rule_or_a_limit_raises_with_little_evidence",
+            ),
+        ),
+    ),
     Row(
         "An empty maildrop is reported after a fault, and nothing is forgotten.",
         (
