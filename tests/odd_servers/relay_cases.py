@@ -24,8 +24,8 @@ class RelayCase:
     extensions: tuple[str, ...] = ("8BITMIME",)
     recipients: tuple[str, ...] = JANE
     lmtp: bool = False
-    hasty: bool = False
-    """The server falls silent, so it is not waited for long."""
+    silence: str = ""
+    """The deadline that its silence meets, which is made a short one."""
     resent: int = 0
     """How many deliveries arrive a second time, marked, as their reply was lost."""
     doubted: int = 0
@@ -55,7 +55,7 @@ _TROUBLE_BEFORE_MAIL = {
     "refuses-at-connect": _at("GREETING", "554 no service", first=_NOTHING),
     "closes-at-connect": _at("GREETING", CLOSE, first=_NOTHING),
     "greets-as-another-protocol": _at("GREETING", Raw(b"+OK POP3\r\n"), first=_NOTHING),
-    "silent-at-connect": RelayCase({"GREETING": [STALL]}, _NOTHING, hasty=True),
+    "silent-at-connect": RelayCase({"GREETING": [STALL]}, _NOTHING, silence="greeting_s"),
     "knows-no-ehlo": _at("EHLO", *["502 what?"] * 99, first=_ALL),
     "knows-no-hello": RelayCase({"EHLO": ["502 what?"], "HELO": ["502 what?"]}, _NOTHING),
     "refuses-the-login": RelayCase(
@@ -98,7 +98,7 @@ _LEAVES_BETWEEN = {
 _huge = make_mail("huge", b"x" * 70 + b"\r\n" + b"Line.\r\n" * 3_000_000)
 _STOPS_READING = {
     "stops-reading": RelayCase(
-        {"MID-DATA": [STALL]}, (0, 1, 0), hasty=True, mail=(_huge, *FIVE), polls=2
+        {"MID-DATA": [STALL]}, (0, 1, 0), silence="block_s", mail=(_huge, *FIVE), polls=2
     ),
 }
 
@@ -131,10 +131,10 @@ _LOST_REPLIES = {
     "cut-before-line-end": RelayCase(
         {"DOT": [Raw(b"250 stored", close=True)]}, _FIRST_UNKNOWN, resent=1
     ),
-    "silent-after-dot": RelayCase({"DOT": [STALL]}, _FIRST_UNKNOWN, resent=1, hasty=True),
+    "silent-after-dot": RelayCase({"DOT": [STALL]}, _FIRST_UNKNOWN, resent=1, silence="dot_s"),
     "odd-after-dot": RelayCase({"DOT": [Raw(b"2xx\r\n")]}, _FIRST_UNKNOWN, resent=1),
-    "silent-at-mail": RelayCase({"MAIL": [STALL]}, _ALL, hasty=True),
-    "silent-at-data": RelayCase({"DATA": [STALL]}, (0, 1, 0), hasty=True),
+    "silent-at-mail": RelayCase({"MAIL": [STALL]}, _ALL, silence="command_s"),
+    "silent-at-data": RelayCase({"DATA": [STALL]}, (0, 1, 0), silence="data_s"),
     "closes-in-the-body": RelayCase({"MID-DATA": [CLOSE]}, _FIRST_UNKNOWN, doubted=1),
 }
 
@@ -208,7 +208,7 @@ _LMTP = {
         {"DOT": ["", CLOSE]}, _FIRST_UNKNOWN, recipients=BOTH, lmtp=True, resent=1
     ),
     "lmtp-silent-for-one": RelayCase(
-        {"DOT": ["", STALL]}, _FIRST_UNKNOWN, recipients=BOTH, lmtp=True, resent=1, hasty=True
+        {"DOT": ["", STALL]}, _FIRST_UNKNOWN, recipients=BOTH, lmtp=True, resent=1, silence="dot_s"
     ),
     "lmtp-more-replies": RelayCase(
         {"DOT": ["", Raw(b"250 stored\r\n250 one too many\r\n")]},

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ CASES = RELAYS | PIPELINED
 
 
 def _destination(case: RelayCase, port: int) -> SmtpDestination | LmtpDestination:
-    deadlines = _PATIENT.scaled(0.07) if case.hasty else _PATIENT
+    deadlines = replace(_PATIENT, **{case.silence: 0.6}) if case.silence else _PATIENT
     if case.lmtp:
         lmtp = LmtpSettings(host="127.0.0.1", port=port, deadlines=deadlines)
         return LmtpDestination("relay", lmtp)

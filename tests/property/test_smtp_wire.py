@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from popsync.errors import RemoteProtocolError
 from popsync.wire.smtp.addresses import is_mailbox
-from popsync.wire.smtp.body import encode_blocks, survey
+from popsync.wire.smtp.body import encode_blocks, encode_whole, survey
 from popsync.wire.smtp.extensions import parse_extensions
 from popsync.wire.smtp.replies import Reply, ReplyReader
 from popsync.wire.smtp.reverse_path import find_reverse_path
@@ -63,6 +63,7 @@ def test_smtp_data_is_the_content_with_mended_line_ends(content: bytes, places: 
     assert (b"\r\n" + data).replace(b"\r\n.", b"\r\n")[2:] == normalise(content)
     assert UNDOUBLED_DOT.search(data) is None
     assert survey(cut(content, places)).octets == len(normalise(content))
+    assert encode_whole(content, normalise=True) == (survey([content]), data)
 
 
 @given(CONTENTS, st.lists(st.integers(0, 10_000), max_size=8))
@@ -73,6 +74,7 @@ def test_lmtp_data_differs_only_where_it_must(content: bytes, places: list[int])
     whole = kept if not kept or kept.endswith(b"\r\n") else kept + b"\r\n"
 
     assert (b"\r\n" + data).replace(b"\r\n.", b"\r\n")[2:] == whole
+    assert encode_whole(content, normalise=False) == (survey([content]), data)
     assert UNDOUBLED_DOT.search(data) is None
     assert not data or data.endswith(b"\r\n")
 

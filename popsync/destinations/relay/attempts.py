@@ -1,8 +1,7 @@
 """Decides, before a word of it is said, whether and how a message is offered to a server. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from popsync.errors import DeliveryError, DeliveryRejected, RecipientRejected, escape
 from popsync.model import DeliveryKey, Parcel, Refusal
@@ -21,6 +20,8 @@ class Attempt:
     recipients: tuple[str, ...]
     mail: bytes
     rcpts: tuple[bytes, ...]
+    blocks: Iterable[bytes]
+    """The body as it travels, to be read once."""
 
     def flight(self, *, reset: bool) -> bytes:
         """Give all its commands in one (RFC 2920 §3.1); ``reset``: with RSET before."""
@@ -35,15 +36,10 @@ class Attempt:
         return [Refusal(self.delivery(recipient), error) for recipient in recipients]
 
 
-def read_parcel(parcel: Parcel) -> Iterator[bytes]:
-    """Give the message with its added header in front, which never travels alone."""
-    chunks = parcel.content.chunks()
-    return chain((parcel.header + next(chunks, b""),), chunks)
-
-
 def plan_attempt(
     parcel: Parcel,
     found: Survey,
+    blocks: Iterable[bytes],
     offered: Extensions,
     *,
     destination: str,
@@ -51,7 +47,8 @@ def plan_attempt(
 ) -> tuple[Attempt | None, list[Refusal]]:
     """Give the transaction for a message, and a refusal for each recipient it leaves out.
 
-    found: what the message was found to be, its added header included. None when there is
+    found: what the message was found to be, its added header included. blocks: its data. None
+    when there is
     nobody left to send it to.
     """
     reverse_path = parcel.envelope.reverse_path
@@ -68,7 +65,8 @@ def plan_attempt(
             eightbit=found.eightbit and offered.eightbitmime,
             smtputf8=not "".join((reverse_path, *recipients)).isascii(),
         )
-    attempt = Attempt(parcel, destination, recipients, mail, tuple(map(format_rcpt, recipients)))
+    rcpts = tuple(map(format_rcpt, recipients))
+    attempt = Attempt(parcel, destination, recipients, mail, rcpts, blocks)
     kind = DeliveryRejected if obstacle else RecipientRejected
     refusals = [
         Refusal(attempt.delivery(r), kind(f"destination {destination!r}: {fault}"))

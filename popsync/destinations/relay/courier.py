@@ -1,8 +1,9 @@
 """Carries a batch over one link, a mail transaction each (RFC 5321 §3.3, RFC 2920, RFC 2033).
 
-The body of a message travels without its final dot. Then one commit makes the outcome of the
-message before durable, and the intent for this one; only after it the dot is sent. So there is one
-commit a message, it overlaps the body's travel, and never are two messages in doubt (P2, P4).
+The body of a message travels without its last block. Then one commit makes the outcome of the
+message before durable, and the intent for this one; only after it the rest and the final dot are
+sent, in one write. So there is one commit a message, it overlaps the travel of a large body, and
+never are two messages in doubt (P2, P4).
 
 With PIPELINING the next message's MAIL, RCPT and DATA ride with the dot: one round trip a message.
 """
@@ -11,8 +12,9 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from popsync.destinations.relay.attempts import Attempt, plan_attempt, read_parcel
+from popsync.destinations.relay.attempts import Attempt, plan_attempt
 from popsync.destinations.relay.batch import Batch
+from popsync.destinations.relay.bodies import prepare_body
 from popsync.destinations.relay.dialect import Dialect
 from popsync.destinations.relay.dialogue import Deadlines
 from popsync.destinations.relay.links import Link
@@ -33,12 +35,9 @@ from popsync.errors import (
     RemoteProtocolError,
     StreamError,
 )
-from popsync.model import DeliveryState, Intent, Outcome, Parcel, Refusal
-from popsync.wire.smtp.body import Survey, encode_blocks, survey
+from popsync.model import DeliveryState, Intent, Outcome, Refusal
 from popsync.wire.smtp.commands import DATA, FINAL_DOT, RSET
 from popsync.wire.smtp.replies import Reply
-
-_LARGE_OCTETS = 1 << 20
 
 
 class LinkSpent(Exception):
@@ -90,9 +89,10 @@ class Courier:
         """Give the next message that can be offered at all; settle those that cannot."""
         while self._batch.waiting and not self._is_worn(self._link):
             parcel = self._batch.take()
+            normalise = self._dialect.normalise
             attempt, refusals = plan_attempt(
                 parcel,
-                await self._survey(parcel),
+                *await prepare_body(parcel, normalise=normalise),
                 self._dialogue.extensions,
                 destination=self._destination,
                 require_8bitmime=self._dialect.require_8bitmime,
@@ -102,11 +102,6 @@ class Courier:
                 self._link.offered += 1
                 return attempt
         return None
-
-    async def _survey(self, parcel: Parcel) -> Survey:
-        if parcel.content.octets < _LARGE_OCTETS:
-            return survey(read_parcel(parcel))
-        return await asyncio.to_thread(survey, read_parcel(parcel))
 
     # -- MAIL, RCPT, DATA --------------------------------------------------------------------
 
@@ -211,22 +206,23 @@ class Courier:
         self, attempt: Attempt, recipients: tuple[str, ...], refusals: Sequence[Outcome]
     ) -> Attempt | None:
         """Send the body, commit, send the dot, hear what became of it; give the next attempt."""
-        await self._send_body(attempt, recipients)
+        end = await self._send_body(attempt, recipients) + FINAL_DOT
         following = await self._next_attempt()
         await self._batch.commit(
             Intent(attempt.parcel.message, self._destination, recipients, DeliveryState.DOT_SENT)
         )
         rider = following.flight(reset=False) if following and self._pipelining else b""
-        outcomes, failure = await self._finish(attempt, recipients, rider)
+        outcomes, failure = await self._finish(attempt, recipients, end + rider)
         self._batch.settle(outcomes)
         if failure is not None:
             raise failure
         self._batch.conclude([*refusals, *outcomes])
         return following
 
-    async def _send_body(self, attempt: Attempt, recipients: Sequence[str]) -> None:
+    async def _send_body(self, attempt: Attempt, recipients: Sequence[str]) -> bytes:
+        """Send all of the body but its last block, which is given back to go with the dot."""
         try:
-            await self._send_blocks(attempt)
+            return await self._send_blocks(attempt)
         except StreamError as error:
             with self._deferring(attempt, recipients):
                 # A server may refuse and leave in the middle, and is taken at its word.
@@ -235,23 +231,25 @@ class Courier:
             self._batch.settle(outcomes)
             raise
 
-    async def _send_blocks(self, attempt: Attempt) -> None:
-        """Send the body; a server that takes it drop by drop has an end to it as well."""
+    async def _send_blocks(self, attempt: Attempt) -> bytes:
         clock = asyncio.get_running_loop().time
         octets = attempt.parcel.content.octets
         ends_at = clock() + self._deadlines.for_body(octets)
-        blocks = encode_blocks(read_parcel(attempt.parcel), normalise=self._dialect.normalise)
-        for block in blocks:
+        last = b""
+        for block in attempt.blocks:
             left_s = ends_at - clock()
-            if left_s <= 0:
+            if left_s <= 0:  # a server that takes it drop by drop has an end to it as well
                 raise DeadlineExceeded(f"{self._dialogue.peer}: takes {octets} octets too slowly")
-            await self._dialogue.send(block, timeout_s=min(self._deadlines.block_s, left_s))
+            if last:
+                await self._dialogue.send(last, timeout_s=min(self._deadlines.block_s, left_s))
+            last = block
+        return last
 
     async def _finish(
-        self, attempt: Attempt, recipients: Sequence[str], rider: bytes
+        self, attempt: Attempt, recipients: Sequence[str], end: bytes
     ) -> tuple[list[Outcome], PopsyncError | None]:
         """Send the dot; give the outcome of each recipient, and why the link is of no use now."""
-        unsent = await self._send_dot(rider)
+        unsent = await self._send_end(end)
         groups = [recipients]
         if self._dialect.reply_per_recipient:
             groups = [[recipient] for recipient in recipients]
@@ -268,9 +266,9 @@ class Courier:
                 closing = DestinationUnavailable(f"the message: {reply.words}")
         return outcomes, closing
 
-    async def _send_dot(self, rider: bytes) -> StreamError | None:
+    async def _send_end(self, end: bytes) -> StreamError | None:
         try:
-            await self._send(FINAL_DOT + rider)
+            await self._send(end)
         except StreamError as error:
             return error
         return None

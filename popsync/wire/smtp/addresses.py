@@ -5,6 +5,7 @@ address may end it early for a server that reads less strictly than we write.
 """
 
 import re
+from functools import lru_cache
 
 MAX_MAILBOX_OCTETS = 254
 """RFC 5321 §4.5.3.1.3: a path has 256 octets at most, angle brackets included.
@@ -27,11 +28,13 @@ _MAILBOX = rf"(?:{_DOT_STRING}|{_QUOTED})@(?:{_DOMAIN}|{_LITERAL})"
 _HOST = re.compile(rf"[A-Za-z0-9_.-]{{1,255}}|{_LITERAL}")
 
 
+@lru_cache(maxsize=1024)
 def is_mailbox(address: str) -> bool:
     """Tell whether ``address`` is a strict ``local-part@domain``; needs SMTPUTF8 if not ASCII."""
     return _fits(address) and re.fullmatch(_MAILBOX, address) is not None
 
 
+@lru_cache(maxsize=1024)
 def is_recipient(address: str) -> bool:
     """Tell whether ``address`` is a mailbox or a bare local part, a user of the server's own."""
     return is_mailbox(address) or (

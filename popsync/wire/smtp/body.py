@@ -53,6 +53,21 @@ def encode_blocks(chunks: Iterable[bytes], *, normalise: bool) -> Iterator[bytes
         yield rest
 
 
+def encode_whole(content: bytes, *, normalise: bool) -> tuple[Survey, bytes]:
+    """Survey and encode a content that is at hand as a whole, looking through it once.
+
+    The data ends in CRLF, without the final dot.
+    """
+    ends_well = content.endswith(b"\r\n") or not content
+    if not ends_well or _count_bare(content):
+        return survey([content]), b"".join(encode_blocks([content], normalise=normalise))
+    data = content.replace(b"\r\n.", b"\r\n..")
+    return (
+        Survey(len(content), not content.isascii()),
+        b"." + data if data.startswith(b".") else data,
+    )
+
+
 class BodyEncoder:
     """Encodes one message piece by piece; where it is cut makes no difference."""
 

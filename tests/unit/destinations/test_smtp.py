@@ -4,7 +4,7 @@ import pytest
 
 from popsync.errors import DestinationUnavailable, LedgerUnavailable, RecipientRejected
 from popsync.model import DeliveryState, Intent, Outcome, Parcel, Receipt
-from popsync.wire.smtp.body import encode_blocks
+from popsync.wire.smtp.body import MAX_BLOCK_OCTETS, encode_blocks
 from tests.doubles.smtp_script import LOOSE_END, SmtpScript
 from tests.unit.destinations.relaying import (
     FALSE_ENDS,
@@ -94,18 +94,19 @@ async def test_a_journal_that_fails_keeps_the_dot_back(refused_at: int) -> None:
 
 
 async def test_a_dot_stays_back_while_the_journal_is_busy() -> None:
-    """While the commit is awaited the body is on its way, the dot is not."""
+    """While the commit is awaited all but the last block is on its way, the dot is not."""
     script = SmtpScript()
+    large = make_parcel(1, b"Subject: 1\r\n\r\n" + b"line\r\n" * 40_000)
     seen: list[tuple[bool, int]] = []
 
     class SlowJournal(RecordingJournal):
         async def record(self, settled: Sequence[Outcome], intents: Sequence[Intent]) -> None:
-            while intents and not script.sessions[0].received.endswith(b"hello\r\n"):
+            while intents and len(script.sessions[0].received) < 3 * MAX_BLOCK_OCTETS // 2:
                 await script.arrived()
             seen.append((b"\r\n.\r\n" in script.sessions[0].received, script.dots))
             await super().record(settled, intents)
 
-    await deliver(script, [make_parcel(1)], SlowJournal())
+    await deliver(script, [large], SlowJournal())
 
     assert seen == [(False, 0), (True, 1)]
 

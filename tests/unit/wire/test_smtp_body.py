@@ -1,6 +1,6 @@
 import pytest
 
-from popsync.wire.smtp.body import MAX_BLOCK_OCTETS, Survey, encode_blocks, survey
+from popsync.wire.smtp.body import MAX_BLOCK_OCTETS, Survey, encode_blocks, encode_whole, survey
 
 
 def encode(*chunks: bytes, normalise: bool = True) -> bytes:
@@ -34,6 +34,7 @@ def encode(*chunks: bytes, normalise: bool = True) -> bytes:
 def test_smtp_data_has_no_bare_line_ends_and_doubled_dots(content: bytes, data: bytes) -> None:
     """Wherever the content is cut into two, the data is the same (P6)."""
     assert encode(content) == data
+    assert encode_whole(content, normalise=True) == (survey([content]), data)
     for cut in range(len(content)):
         assert encode(content[:cut], content[cut:]) == data
 
@@ -59,6 +60,7 @@ def test_smtp_data_has_no_bare_line_ends_and_doubled_dots(content: bytes, data: 
 def test_lmtp_data_keeps_bare_line_ends_that_do_no_harm(content: bytes, data: bytes) -> None:
     """Only one before a dot, and one at the very end, become CRLF; however it is cut."""
     assert encode(content, normalise=False) == data
+    assert encode_whole(content, normalise=False) == (survey([content]), data)
     for cut in range(len(content)):
         assert encode(content[:cut], content[cut:], normalise=False) == data
 
