@@ -26,7 +26,8 @@ from popsync.model import (
 from popsync.poll.plan import PollPlan, plan_poll
 from popsync.poll.policy import Policy
 from popsync.wire.dots import DotDecoder, DotEncoder
-from popsync.wire.smtp.body import encode_blocks
+from popsync.wire.smtp.body import encode_blocks, encode_whole
+from popsync.wire.smtp.replies import Reply, ReplyReader
 from tests.doubles.retrieved import make_key, make_seen
 
 if TYPE_CHECKING:
@@ -77,6 +78,29 @@ def test_smtp_body(benchmark: "BenchmarkFixture") -> None:
     body = benchmark(lambda: b"".join(encode_blocks(chunks, normalise=True)))
 
     assert body + b".\r\n" == stuffed(MESSAGE)
+
+
+def test_smtp_small_body(benchmark: "BenchmarkFixture") -> None:
+    """Nine kilobytes are looked through and put into the form of DATA."""
+    message = (
+        b"Subject: a\r\n\r\n" + b"A line of the usual length, more or less, and no dot.\r\n" * 170
+    )
+
+    found, body = benchmark(lambda: encode_whole(message, normalise=True))
+
+    assert (found.octets, body) == (len(message), message)
+
+
+def test_smtp_replies(benchmark: "BenchmarkFixture") -> None:
+    """What answers a final dot and the envelope behind it is read."""
+    octets = b"250 2.0.0 ok\r\n250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go on\r\n"
+
+    def read() -> list[Reply]:
+        reader = ReplyReader()
+        reader.feed(octets)
+        return list(iter(reader.next_reply, None))
+
+    assert [reply.code for reply in benchmark(read)] == [250, 250, 250, 354]
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ _LEAVES_BETWEEN = {
 _huge = make_mail("huge", b"x" * 70 + b"\r\n" + b"Line.\r\n" * 3_000_000)
 _STOPS_READING = {
     "stops-reading": RelayCase(
-        {"MID-DATA": [STALL]}, (0, 1, 0), silence="block_s", mail=(_huge, *FIVE), polls=2
+        {"MID-DATA": [STALL]}, (5, 1, 0), silence="block_s", mail=(_huge, *FIVE), polls=2
     ),
 }
 
