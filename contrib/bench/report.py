@@ -15,10 +15,20 @@ class Figure(NamedTuple):
 Figures = Mapping[str, Figure]
 """By program."""
 Curves = Mapping[str, Sequence[tuple[int, float]]]
-"""For each program the round-trip times in ms, and what it took, in seconds."""
+"""For each program what was varied, and what it took, in seconds."""
 
-WIDTH, HEIGHT = 640, 400
-LEFT, RIGHT, TOP, BOTTOM = 60, 110, 30, 50
+
+class Panel(NamedTuple):
+    """One diagram of a picture."""
+
+    title: str
+    across: str
+    """What was varied."""
+    curves: Curves
+
+
+WIDTH, HEIGHT = 560, 380
+LEFT, RIGHT, TOP, BOTTOM = 60, 90, 30, 50
 COLOURS = ("#c03030", "#2060b0", "#308040", "#a06010", "#704090")
 
 
@@ -37,44 +47,55 @@ def table(results: Mapping[str, Figures]) -> str:
     return "\n".join(lines)
 
 
-def plot(title: str, curves: Curves) -> str:
-    """Give an SVG picture: seconds, on a logarithmic scale, against round-trip time."""
-    points = [point for curve in curves.values() for point in curve]
+def plot(panels: Sequence[Panel]) -> str:
+    """Give an SVG picture: seconds, on a logarithmic scale, one diagram beside the other."""
+    drawn = "\n".join(
+        f'<g transform="translate({WIDTH * number} 0)">\n{_diagram(panel)}\n</g>'
+        for number, panel in enumerate(panels)
+    )
+    width = WIDTH * len(panels)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" '
+        f'font-family="sans-serif" font-size="12">\n'
+        f'<rect width="{width}" height="{HEIGHT}" fill="white"/>\n{drawn}\n</svg>\n'
+    )
+
+
+def _diagram(panel: Panel) -> str:
+    points = [point for curve in panel.curves.values() for point in curve]
     scale = _Scale(
-        max(rtt_ms for rtt_ms, _ in points) or 1,
+        max(x for x, _ in points) or 1,
         math.floor(math.log10(min(wall_s for _, wall_s in points))),
         math.ceil(math.log10(max(wall_s for _, wall_s in points))),
     )
-    parts = [_text(WIDTH / 2, 18, title, "middle"), *_axes(scale, sorted({x for x, _ in points}))]
-    for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
+    parts = [
+        _text(WIDTH / 2, 18, panel.title, "middle"),
+        _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, panel.across, "middle"),
+        *_axes(scale, sorted({x for x, _ in points})),
+    ]
+    for (name, curve), colour in zip(panel.curves.items(), COLOURS, strict=False):
         parts += _curve(name, [scale.place(point) for point in curve], colour)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'font-family="sans-serif" font-size="12">\n'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>\n'
-        + "\n".join(parts)
-        + "\n</svg>\n"
-    )
+    return "\n".join(parts)
 
 
 class _Scale(NamedTuple):
-    max_rtt_ms: int
+    largest: int
     lowest: int
     """As a power of ten of a second, like ``highest``."""
     highest: int
 
     def place(self, point: tuple[int, float]) -> tuple[float, float]:
-        rtt_ms, wall_s = point
+        value, wall_s = point
         part = (math.log10(wall_s) - self.lowest) / max(1, self.highest - self.lowest)
-        across = LEFT + (WIDTH - LEFT - RIGHT) * rtt_ms / self.max_rtt_ms
+        across = LEFT + (WIDTH - LEFT - RIGHT) * value / self.largest
         return across, HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * part
 
 
-def _axes(scale: _Scale, rtts_ms: Sequence[int]) -> list[str]:
-    parts = [_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, "round-trip time, ms", "middle")]
-    for rtt_ms in rtts_ms:
-        x, _ = scale.place((rtt_ms, 1))
-        parts.append(_text(x, HEIGHT - BOTTOM + 18, str(rtt_ms), "middle"))
+def _axes(scale: _Scale, values: Sequence[int]) -> list[str]:
+    parts: list[str] = []
+    for value in values:
+        x, _ = scale.place((value, 1))
+        parts.append(_text(x, HEIGHT - BOTTOM + 18, f"{value:,}", "middle"))
     for power in range(scale.lowest, scale.highest + 1):
         _, y = scale.place((0, 10.0**power))
         parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ccc"/>')
