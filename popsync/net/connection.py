@@ -212,14 +212,18 @@ class Connection(asyncio.BufferedProtocol):
         return octets
 
     async def _wait_for_octets(self, timeout_s: float) -> None:
-        self._reader = self._loop.create_future()
+        # Once for each read, so a timer alone: asyncio.timeout takes several times as long.
+        reader = self._reader = self._loop.create_future()
+        timer = self._loop.call_later(timeout_s, self._give_up, reader, timeout_s)
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._reader
-        except TimeoutError:
-            raise DeadlineExceeded(f"{self._peer}: silent for {timeout_s:g} s") from None
+            await reader
         finally:
+            timer.cancel()
             self._reader = None
+
+    def _give_up(self, reader: "asyncio.Future[None]", timeout_s: float) -> None:
+        if not reader.done():
+            reader.set_exception(DeadlineExceeded(f"{self._peer}: silent for {timeout_s:g} s"))
 
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():

@@ -114,8 +114,8 @@ def _fields(head: bytes) -> bytes:
 
 def parcel_name(message: MessageKey) -> str:
     """Give 32 hex digits that name the message, the same at every try and for every crash."""
-    parts = message.account.encode(), message.unique_id, message.digest
-    named = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    parts = [message.account.encode(), message.unique_id, message.digest]
+    named = b"".join([len(part).to_bytes(4, "big") + part for part in parts])
     return blake2b(named, digest_size=16).hexdigest()
 
 
