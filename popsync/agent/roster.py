@@ -5,7 +5,7 @@ from functools import partial
 
 from popsync.agent.memory import Memory, mark_login
 from popsync.agent.overview import AccountOverview
-from popsync.agent.schedule import MAX_EARLY_S, Schedule
+from popsync.agent.schedule import Schedule
 from popsync.agent.standing import SUSPENDED_PROBE_S, Standing
 from popsync.agent.timetable import first_in_s, timetable_for
 from popsync.agent.watched import Pollster, Watched
@@ -17,6 +17,8 @@ from popsync.poll.events import PollReport
 
 HANDFUL = 10
 """So many accounts may begin at the same moment; more are spread over their interval."""
+SAME_MOMENT_S = 0.05
+"""A login that comes no earlier than this is not too early for its server."""
 MAX_LATE_S = 60.0
 """An account that is later than this, and not for want of a place, is not going to be polled."""
 
@@ -165,7 +167,7 @@ class Roster:
 
     def must_wait(self, watched: Watched) -> bool:
         """Say whether the server does not let it in yet; it is due again when it does."""
-        return self._wait_for_server(watched, MAX_EARLY_S)
+        return self._wait_for_server(watched, SAME_MOMENT_S)
 
     def _wait_for_server(self, watched: Watched, due_in_s: float) -> bool:
         left_s = watched.may_log_in_at - self._monotonic()

@@ -1,9 +1,9 @@
 """When accounts are due: a clock that says so, and does nothing else.
 
 APScheduler does the waiting, with one job for all accounts: it is armed for the next moment of
-any of them, tells who is due by then, and is armed again. Its own intervals, jitter and shutdown
-are not used. Moments are reckoned in monotonic time; APScheduler waits by the wall clock, so when
-that is set, the job is armed anew, and what goes by the time of day is reckoned anew.
+any of them, tells who is due by then or almost, and is armed again. Its own intervals, jitter and
+shutdown are not used. Moments are reckoned in monotonic time; APScheduler waits by the wall clock,
+so when that is set, the job is armed anew, and what goes by the time of day is reckoned anew.
 """
 
 import asyncio
@@ -21,8 +21,6 @@ from popsync.agent.timetable import Timetable
 CLOCK_CHECK_S = 30.0
 MAX_CLOCK_STEP_S = 5.0
 """A wall clock that moves further than this between two checks was set, or the machine slept."""
-MAX_EARLY_S = 0.05
-"""Accounts that are due within this time are due together; others wait for their moment."""
 
 _JOB = "accounts"
 
@@ -182,10 +180,12 @@ class ClockSchedule:
         self._armed_for = None
         while (first := self._first()) is not None:
             late_s = self._monotonic() - first
-            if late_s < -MAX_EARLY_S:
+            account = self._moments[0][1]
+            rhythm = self._rhythms[account]
+            if late_s < -rhythm.timetable.early_s:
                 break
-            _, account = heappop(self._moments)
-            self._follow(account, self._after(self._rhythms[account], max(0.0, late_s)))
+            heappop(self._moments)
+            self._follow(account, self._after(rhythm, max(0.0, late_s)))
             self._loop.call_soon(self._tell, account)
         self._arm()
 

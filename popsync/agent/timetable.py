@@ -17,8 +17,18 @@ _SAME_MOMENT_S = 1.0
 """Cron's moments are a minute apart; one that is closer than this is the one that is now."""
 
 
+EARLY_SHARE = 0.01
+MAX_EARLY_S = 1.0
+"""Accounts share their moments: to wake for each of thousands costs as much as their polls."""
+
+
 class Timetable(Protocol):
     """Says when an account is due. All times are seconds, ``now`` since the epoch."""
+
+    @property
+    def early_s(self) -> float:
+        """How much before its moment it may be polled, together with another one."""
+        ...
 
     def next_in_s(self, now: float, /, *, late_s: float = 0.0) -> float:
         """Give how long it is from ``now``, so late after a moment, to the moment that follows."""
@@ -39,6 +49,11 @@ class Interval:
 
     every_s: float
 
+    @property
+    def early_s(self) -> float:
+        """A small part of the interval."""
+        return min(MAX_EARLY_S, EARLY_SHARE * self.every_s)
+
     def next_in_s(self, _now: float, /, *, late_s: float = 0.0) -> float:
         """Keep the phase; moments that were missed are skipped."""
         return self.every_s - late_s % self.every_s
@@ -58,6 +73,8 @@ class CronMoments:
     Moments in an hour that a change of time skips come once in the hour after it; moments in an
     hour that comes twice come twice.
     """
+
+    early_s = 0.0
 
     def __init__(self, times: CronTimes, zone: tzinfo) -> None:
         self._trigger = CronTrigger(

@@ -201,16 +201,30 @@ async def test_two_thousand_accounts_are_one_job() -> None:
 
 
 async def test_accounts_that_are_due_a_moment_apart_are_due_together() -> None:
-    """What is due half a second later has to wait for its own moment."""
+    """Within a second, or a hundredth of a shorter interval; their phases stay as they are."""
     due: asyncio.Queue[str] = asyncio.Queue()
     with schedule_on(Clocks(), due.put_nowait) as schedule:
-        schedule.set("later", timetable=Interval(300), first_after_s=0.5)
+        schedule.set("later", timetable=Interval(300), first_after_s=1.5)
+        schedule.set("quick", timetable=Interval(20), first_after_s=0.75)
         schedule.set("work", timetable=Interval(300), first_after_s=0)
-        schedule.set("home", timetable=Interval(300), first_after_s=0.01)
+        schedule.set("home", timetable=Interval(300), first_after_s=0.5)
         told = [await due.get(), await due.get()]
 
         assert (told, due.empty()) == (["work", "home"], True)
-        assert schedule.due_in_s("home") == pytest.approx(300.01)  # its phase is not moved
+        assert schedule.due_in_s("home") == 300.5
+
+
+async def test_an_account_that_goes_by_the_time_of_day_is_never_early() -> None:
+    """Nine o'clock is nine o'clock."""
+    due: asyncio.Queue[str] = asyncio.Queue()
+    with schedule_on(Clocks(), due.put_nowait) as schedule:
+        times = CronMoments(parse_cron("*/5 * * * *"), UTC)
+        schedule.set("nine", timetable=times, first_after_s=0.01)
+        schedule.set("work", timetable=Interval(300), first_after_s=0)
+        told = await due.get()
+
+        assert (told, due.empty()) == ("work", True)
+        assert schedule.due_in_s("nine") == pytest.approx(0.01)
 
 
 async def test_a_removed_account_leaves_the_next_one_armed() -> None:
