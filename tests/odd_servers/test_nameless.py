@@ -116,6 +116,23 @@ async def test_nobody_is_gone_who_is_there_without_a_name(tmp_path: Path) -> Non
         assert b"uid-three" not in await _live(bench)
 
 
+async def test_nobody_is_gone_while_a_nameless_message_was_not_seen(tmp_path: Path) -> None:
+    """It may be any of those that are missing."""
+    odd = _rows(NAMELESS_ROWS["none"], sessions=frozenset({2}))
+    refused = answer_verb(b"RETR 2", b"-ERR not now\r\n")
+    server = OddServer(
+        list(MAIL), lambda turn: (odd(turn) or refused(turn)) if turn.session == 2 else None
+    )
+    async with open_bench(server, tmp_path, deletes=False) as bench:
+        await bench.poll()
+        del server.mail[2]
+        await bench.poll()
+        assert await _live(bench) == {mail.unique_id for mail in MAIL}
+        await bench.poll()
+        assert await _live(bench) == {mail.unique_id for mail in MAIL[:2]}
+        assert bench.arrived == _once(*MAIL)
+
+
 async def test_another_message_in_its_place_is_found_within_a_day(tmp_path: Path) -> None:
     """Number and size are the same, so only a second look tells."""
     server = OddServer(list(MAIL), _rows(NAMELESS_ROWS["blank"]))

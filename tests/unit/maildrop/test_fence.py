@@ -144,3 +144,52 @@ async def test_forged_lines_behind_an_unstuffed_terminator_are_found_out(
     assert given == [(1, b"cut\r\n", given[0][2])]
     assert given[0][2]
     assert b"RETR 2" not in server.talks[0].received
+
+
+async def test_a_message_behind_which_the_server_is_out_of_step_is_in_doubt() -> None:
+    """Numbers may have shifted, so that it is another one than it was listed as (P1)."""
+    given: list[tuple[int, bytes, str]] = []
+
+    async def script(talk: Talk) -> None:
+        await serve_login(talk)
+        await talk.exchange((b"RETR 1", body(MESSAGE)), (b"UIDL 1", b"+OK 1 another\r\n"))
+        await talk.exchange((b"LIST 2", b"+OK 2 7\r\n"))
+        await talk.expect_close()
+
+    async with ScriptedServer(script) as server:
+        maildrop = await connect_maildrop(make_settings(server), lock_step=False)
+        with pytest.raises(RemoteProtocolError, match="does not answer UIDL 1 or LIST 2"):
+            await collect(maildrop, [listed(1, 4), listed(2, 107)], given)
+        await maildrop.drop()
+
+    assert given == [(1, MESSAGE, "it may have come in another's place")]
+
+
+@pytest.mark.parametrize(("told", "in_step"), [(b"2 14", True), (b"3 21", False), (b"", False)])
+async def test_where_list_is_refused_the_totals_tell(told: bytes, *, in_step: bool) -> None:
+    """What STAT said at the beginning it must say again; a wrong answer to LIST is no refusal."""
+    given: list[tuple[int, bytes, str]] = []
+    answers = {
+        b"STAT": [b"+OK 2 14\r\n", b"+OK " + told + b"\r\n"],
+        b"LIST": [b"-ERR no\r\n"] * 2,
+        b"UIDL": [b"+OK\r\n1 u1\r\n.\r\n", b"-ERR no\r\n"],
+        b"RETR": [body(MESSAGE)],
+    }
+
+    async def script(talk: Talk) -> None:
+        await serve_login(talk)
+        while line := await talk.line():
+            await talk.send(answers[line.split()[0]].pop(0))
+
+    async with ScriptedServer(script) as server:
+        maildrop = await connect_maildrop(make_settings(server), lock_step=False)
+        shown = await maildrop.list()
+        try:
+            await collect(maildrop, shown.messages, given)
+            ended_well = True
+        except RemoteProtocolError:
+            ended_well = False
+        await maildrop.drop()
+
+    assert ended_well is in_step
+    assert [bool(suspicion) for _, _, suspicion in given] == [not in_step]
