@@ -63,7 +63,7 @@ class Presence:
             self._steps.sync_directory(rescued.parent)
             for companion in _companions(self._ledger):
                 if _find(companion) == self._places.get(str(companion)):
-                    companion.unlink(missing_ok=True)
+                    self._steps.unlink(companion)
 
     def _lost(self, path: Path) -> LedgerCorrupt:
         finding = "was replaced" if path.exists() else "was removed"
