@@ -330,6 +330,7 @@ class SpooledMessage:
     message: MessageKey
     octets: int
     listed_octets: int
+    first_seen: float
     suspect: bool
     left: bool
     """The maildrop has stopped showing it."""

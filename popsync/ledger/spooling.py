@@ -61,7 +61,8 @@ WHERE message = :id AND state NOT IN ('delivered', 'staged', 'dot_sent')
 
 
 _SPOOLED = """
-SELECT unique_id, digest, message.octets, listed_octets, suspect, gone_at IS NOT NULL,
+SELECT unique_id, digest, message.octets, listed_octets, first_seen, suspect,
+       gone_at IS NOT NULL,
        destination, recipient, delivery.state, attempts, delivery.next_try, doubts
 FROM account JOIN message INDEXED BY message_open ON account = account.id
      CROSS JOIN delivery ON message = message.id
@@ -116,8 +117,8 @@ def read_spooled(connection: sqlite3.Connection, account: AccountId) -> tuple[Sp
     """Give what the account still owes of messages that have a copy in the spool."""
     rows = connection.execute(_SPOOLED, (account,)).fetchall()
     return tuple(
-        _spooled(account, message, [row[6:] for row in same])
-        for message, same in groupby(rows, lambda row: row[:6])
+        _spooled(account, message, [row[7:] for row in same])
+        for message, same in groupby(rows, lambda row: row[:7])
     )
 
 
@@ -132,12 +133,13 @@ def read_all_spooled(connection: sqlite3.Connection) -> dict[MessageKey, int]:
 def _spooled(
     account: AccountId, message: tuple[Any, ...], deliveries: Sequence[tuple[Any, ...]]
 ) -> SpooledMessage:
-    unique_id, digest, octets, listed_octets, suspect, left = message
+    unique_id, digest, octets, listed_octets, first_seen, suspect, left = message
     key = MessageKey(account, unique_id, digest)
     return SpooledMessage(
         key,
         octets,
         listed_octets,
+        first_seen,
         bool(suspect),
         bool(left),
         {

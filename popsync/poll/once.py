@@ -6,6 +6,7 @@ from enum import Enum
 
 from popsync.errors import (
     DestinationUnavailable,
+    LedgerError,
     MaildropError,
     PipeliningUnfit,
     PopsyncError,
@@ -63,12 +64,9 @@ async def poll_once(account: Account, ports: Ports) -> PollReport:
         tally.add(await deliver_spooled(account, ports, tally.down))
         if outset.owes:
             outset = await ports.ledger.outset(account.id)  # what was owed may be settled now
-        purpose = _Purpose.EVERYTHING
-        for _ in range(MAX_SESSIONS):
-            purpose = await _run_session(account, ports, tally, purpose, outset)
-            if purpose is _Purpose.NOTHING or tally.login_delay_s:
-                break  # another session at once is what a server with a delay refuses
-            outset = await ports.ledger.outset(account.id)
+        if not ports.stopping():
+            await _run_sessions(account, ports, tally, outset)
+        tally.add(await deliver_spooled(account, ports, tally.down, last=True))
         error = tally.broken_by or _tell_down(account, ports, tally)
     except PopsyncError as caught:
         error = tally.broken_by or caught
@@ -118,7 +116,7 @@ class _Tally:
     left_out: int = 0
     login_delay_s: int = 0
     broken_by: PopsyncError | None = None
-    """What ended a session in the middle of retrieval."""
+    """What ended a session early, or kept it from beginning."""
     quiet: Quiet | None = None
     """What the last listing was found to be."""
     down: dict[str, DestinationUnavailable] = field(default_factory=dict)
@@ -151,6 +149,26 @@ class _Purpose(Enum):
     DELETIONS = "deletions"
     """What was retrieved a moment ago and not delivered waits for the next poll."""
     NOTHING = "nothing"
+
+
+async def _run_sessions(
+    account: Account, ports: Ports, tally: _Tally, outset: AccountOutset
+) -> None:
+    """Run sessions until nothing is left for another one; trouble of the server is noted.
+
+    Raises LedgerError.
+    """
+    purpose = _Purpose.EVERYTHING
+    try:
+        for _ in range(MAX_SESSIONS):
+            purpose = await _run_session(account, ports, tally, purpose, outset)
+            if purpose is _Purpose.NOTHING or tally.login_delay_s:
+                return  # another session at once is what a server with a delay refuses
+            outset = await ports.ledger.outset(account.id)
+    except LedgerError:
+        raise
+    except PopsyncError as error:
+        tally.broken_by = tally.broken_by or error
 
 
 async def _run_session(

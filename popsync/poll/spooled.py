@@ -1,10 +1,11 @@
-"""What lies in the spool is delivered before a session begins, and without one."""
+"""What lies in the spool is delivered without a session: before it, and the doubtful after it."""
 
 from collections.abc import Iterator, Sequence
 
 from popsync.errors import DestinationUnavailable, SpoolDamaged, escape
 from popsync.model import (
     AccountMemory,
+    DeliveryState,
     ListedMessage,
     Listing,
     MessageNumber,
@@ -15,7 +16,7 @@ from popsync.poll.batch import deliver_batch
 from popsync.poll.carry import MAX_BATCH_MESSAGES
 from popsync.poll.consignment import due_deliveries
 from popsync.poll.events import Warned
-from popsync.poll.plan import PollPlan
+from popsync.poll.plan import LONG_DEFERRED_S, PollPlan
 from popsync.poll.policy import Account
 from popsync.poll.ports import Ports
 from popsync.poll.session import Session
@@ -30,22 +31,32 @@ MAX_BATCH_OCTETS = 1024 * 1024
 
 
 async def deliver_spooled(
-    account: Account, ports: Ports, down: dict[str, DestinationUnavailable]
+    account: Account,
+    ports: Ports,
+    down: dict[str, DestinationUnavailable],
+    *,
+    last: bool = False,
 ) -> Session:
     """Deliver what is due of the account's copies, oldest first; give what came of it.
 
-    down: the destinations that are known to take nothing; those found out are added. Raises
+    down: the destinations that are known to take nothing; those found out are added. last: those
+    and only those that may be in the way of others, which have had their turn (P5). Raises
     LedgerError.
     """
     nothing = Listing((), complete=False)
     session = Session(account, ports, AccountMemory(), nothing, PollPlan(), down, from_spool=True)
     held = set(ports.spool.held(account.id))
-    if not held:
+    if not held or ports.stopping():
         return session
     spooled = await ports.ledger.spooled(account.id)
     await ports.spool.release(held.difference(message.message for message in spooled))
     now = ports.clock()
-    due = [m for m in spooled if due_deliveries(m.deliveries, account.routes, now)]
+    due = [
+        message
+        for message in spooled
+        if due_deliveries(message.deliveries, account.routes, now)
+        and _may_be_in_the_way(message, now) is last
+    ]
     if due:
         await find_down(session)
     for batch in _split([message for message in due if _can_go(message, session, now)]):
@@ -65,6 +76,13 @@ async def find_down(session: Session) -> None:
                 await destination.ready()
             except DestinationUnavailable as error:
                 session.down[name] = error
+
+
+def _may_be_in_the_way(message: SpooledMessage, now: float) -> bool:
+    """Whether a few like it would make a relay look unavailable: refused, or put off for long."""
+    states = {status.state for status in message.deliveries.values()}
+    is_old = now - message.first_seen >= LONG_DEFERRED_S
+    return DeliveryState.HELD in states or (is_old and DeliveryState.DEFERRED in states)
 
 
 def _can_go(message: SpooledMessage, session: Session, now: float) -> bool:

@@ -304,6 +304,7 @@ async def test_a_rejected_message_is_held_and_never_deleted(
     inbox.refusals.clear()
     await desk.poll_well()
     assert inbox.contents == [B, A]
+    await desk.poll_well()
     assert desk.server.left == []
     assert desk.server.count("RETR") == 2
 
@@ -344,6 +345,7 @@ async def test_a_message_that_one_destination_refuses_is_kept_for_it(
     await both.poll_well()
     assert inbox.contents == [A, B]
     assert relay.contents == [B, A]
+    await both.poll_well()
     assert both.server.left == []
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from popsync.errors import (
+    DeliveryError,
     DestinationMisconfigured,
     DestinationUnavailable,
     LedgerUnavailable,
@@ -219,7 +220,7 @@ async def test_mail_that_left_before_it_was_delivered_counts_as_gone_with_its_de
     desk.server.messages.clear()
     await desk.poll_well()
     inbox.refusals.clear()
-    desk.now += DAY_S
+    desk.now += 2 * LATER_S
     desk.server.add(B, unique_id=b"u1")
 
     await desk.poll_well()
@@ -397,6 +398,43 @@ async def test_a_stop_leaves_the_rest_in_the_spool(
 
     assert inbox.contents == [A]
     assert len(desk.spooled) == 1
+
+
+@pytest.mark.parametrize(("error", "age_s"), [(DEFERRED, 2 * DAY_S), (REJECTED, LATER_S * 7)])
+async def test_what_is_refused_again_and_again_lets_new_mail_go_first(
+    relayed: Desk, relay: OneShotDestination, error: DeliveryError, age_s: float
+) -> None:
+    """A few of those make a relay look unavailable; they are tried, and hold up nobody (P5)."""
+    tried: list[bytes] = []
+    relayed.server.add(A, B)
+    relay.refusals.update({A: error, B: error})
+    await relayed.poll_well()
+    relayed.now += age_s
+    relayed.server.add(C)
+
+    async def look(parcels: Sequence[Parcel]) -> None:
+        tried.extend(b"".join(parcel.content.chunks()) for parcel in parcels)
+
+    relay.before_delivery = look
+    await relayed.poll_well()
+
+    assert tried == [C, A, B]
+
+
+async def test_what_lets_others_go_first_is_tried_without_the_server_too(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """Whatever became of the session."""
+    desk.server.add(A)
+    inbox.refusals[A] = REJECTED
+    await desk.poll_well()
+    inbox.refusals.clear()
+    desk.now += DAY_S
+    desk.server.faults.refused_login = ServerUnavailable("-ERR [SYS/TEMP] later")
+    report = await desk.poll()
+
+    assert isinstance(report.error, ServerUnavailable)
+    assert inbox.contents == [A]
 
 
 # -- damage ------------------------------------------------------------------------------------
