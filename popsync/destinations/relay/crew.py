@@ -46,8 +46,10 @@ class Crew:
                 helper.cancel()
             raise
         finally:
-            errors = await asyncio.gather(*self._helpers, return_exceptions=True)
-            await self._batch.commit_rest()
+            try:
+                errors = await asyncio.gather(*self._helpers, return_exceptions=True)
+            finally:
+                await self._batch.commit_rest()
         for error in errors:
             if error is not None:
                 raise error

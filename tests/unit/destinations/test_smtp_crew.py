@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +12,13 @@ from popsync.destinations.relay.links import Reuse
 from popsync.errors import DestinationUnavailable, LedgerUnavailable
 from popsync.model import Intent, Outcome
 from tests.doubles.smtp_script import CLOSE, STALL, Answer, SmtpScript, StoredMessage
-from tests.unit.destinations.relaying import HASTY, RecordingJournal, make_parcel, make_smtp
+from tests.unit.destinations.relaying import (
+    QUICK,
+    RecordingJournal,
+    kind_of,
+    make_parcel,
+    make_smtp,
+)
 
 MANY = [make_parcel(n) for n in range(60)]
 
@@ -154,7 +162,9 @@ async def test_when_one_link_fails_the_others_finish_what_they_have(
     script = SmtpScript(answers={"DOT": dots})
     journal = CheckingJournal()
     async with script.on_tcp() as port:
-        destination = make_smtp(port, connections=3, deadlines=HASTY)
+        # Only what falls silent is waited for less: a loaded machine must not add silence.
+        deadlines = replace(QUICK, dot_s=1.0) if answer == STALL else QUICK
+        destination = make_smtp(port, connections=3, deadlines=deadlines)
         with pytest.raises(DestinationUnavailable, match="local"):
             await destination.deliver(MANY, journal)
         await destination.close()
@@ -216,3 +226,49 @@ async def test_a_cancelled_delivery_takes_its_helpers_along() -> None:
 
     assert len(journal.intended - journal.outcomes.keys()) <= 3
     assert len(_arrived(script)) == len(script.messages) < 30
+
+
+@pytest.mark.parametrize("direction", ["sent", "received"])
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()], ids=["pipelining", "lock-step"])
+async def test_a_cut_of_the_first_link_anywhere_leaves_the_truth(
+    extensions: tuple[str, ...], direction: str
+) -> None:
+    """Stored means receipt or in doubt, at most one is in doubt, and nothing is stored twice."""
+    parcels = MANY[:30]
+    doubtful = 0
+    for octets in range(0, 5_000, 61):
+        script = SmtpScript(extensions)
+        setattr(script, f"cut_after_{direction}", octets)
+        journal = CheckingJournal()
+        async with script.on_tcp() as port:
+            destination = make_smtp(port, connections=3)
+            with suppress(DestinationUnavailable):
+                await destination.deliver(parcels, journal)
+            await destination.close()
+        outcomes = {key.message.unique_id: kind_of(o) for key, o in journal.outcomes.items()}
+        stored = Counter(b"u" + message.data.split()[3] for message in script.messages)
+        receipts = {name for name, kind in outcomes.items() if kind == "receipt"}
+        doubts = {name for name, kind in outcomes.items() if kind == "DeliveryInDoubt"}
+        assert stored.keys() <= receipts | doubts
+        assert receipts <= stored.keys()
+        assert len(doubts) <= 1
+        assert stored.total() == len(stored)
+        assert journal.most_open <= 3
+        assert journal.intended <= journal.outcomes.keys()
+        doubtful += len(doubts)
+    assert doubtful > 1
+
+
+async def test_a_helper_comes_too_late_when_others_have_taken_the_connections() -> None:
+    """Two accounts begin at once; neither waits for a connection that the other one has."""
+    script = SmtpScript()
+    first, second = CheckingJournal(), CheckingJournal()
+    async with script.on_tcp() as port:
+        destination = make_smtp(port, connections=3)
+        await asyncio.gather(
+            destination.deliver(MANY[:30], first), destination.deliver(MANY[30:], second)
+        )
+        await destination.close()
+
+    assert first.kinds() == second.kinds() == ["receipt"] * 30
+    assert len(script.sessions) == 3
