@@ -91,7 +91,12 @@ class Agent:
             progress.begin()
             ports = self._bind(account.host, pace(account.ports, progress))
             begin = wait_for_place(ports.open_maildrop, progress)
-            return await poll_once(account.account, replace(ports, open_maildrop=begin))
+            ports = replace(
+                ports,
+                open_maildrop=begin,
+                stopping=lambda: account.ports.stopping() or progress.should_end(),
+            )
+            return await poll_once(account.account, ports)
 
     def give_up_openings(self) -> None:
         """Cancel the polls whose session has not begun yet; they have nothing in hand."""

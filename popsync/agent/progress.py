@@ -14,6 +14,9 @@ PATIENCE = 2.0
 LEDGER_S = 60.0
 """Between two steps there is only the ledger, and a little thinking."""
 
+MAX_POLL_S = 30 * 60.0
+"""However much mail there is, and however slowly it comes."""
+
 
 @dataclass(eq=False, slots=True)
 class _Step:
@@ -28,12 +31,23 @@ class Progress:
         self._clock = clock
         self._steps: list[_Step] = []
         self._moved_at: float | None = None
+        self._begun_at = 0.0
         self.cut_at = ""
         """The step at which the poll was given up; empty when it was not."""
+        self.ran_long = False
+        """It was asked to end before everything was done, and should go on in another one."""
 
     def begin(self) -> None:
         """Reckon from now; a poll that waits for its turn is not stuck."""
-        self._moved_at = self._clock()
+        self._begun_at = self._moved_at = self._clock()
+
+    def should_end(self) -> bool:
+        """Say whether the poll has lasted so long that it should finish what is in hand.
+
+        Servers carry deletions out at the end of a session, and drop them with the connection.
+        """
+        self.ran_long = self.ran_long or self._clock() - self._begun_at > MAX_POLL_S
+        return self.ran_long
 
     @contextmanager
     def step(self, what: str, allowed_s: float) -> Iterator[None]:

@@ -234,7 +234,8 @@ class Supervisor:
             return None
 
         def begins() -> bool:
-            is_wanted = self._is_wanted(watched) and (asked or not self._roster.is_paused(watched))
+            may_begin = self._roster.holds(watched) and not self._stop()
+            is_wanted = may_begin and (asked or not self._roster.is_paused(watched))
             watched.polling_since = self._clock() if is_wanted else None
             return is_wanted
 
@@ -249,6 +250,8 @@ class Supervisor:
                 if self._roster.delay_login(watched, report):
                     self._polls.forget(watched.id)
                 await self._roster.remember(watched, report)
+                if progress.ran_long and report.error is None:
+                    self.poll_due(name)  # at once: it goes on where it ended
         finally:
             watched.polling_since = None
             del self._progress[account]
@@ -290,10 +293,6 @@ class Supervisor:
             for watched in self._roster:
                 if watched.awaits_destination and watched not in self._about_to_ask:
                     self.poll_due(watched.name)
-
-    def _is_wanted(self, watched: Watched) -> bool:
-        """Say whether the account is there under the same configuration, and may be polled."""
-        return self._roster.holds(watched) and not self._stop()
 
     def _end_for(self, error: PopsyncError) -> None:
         self._fatal = self._fatal or error

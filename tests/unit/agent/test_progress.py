@@ -52,6 +52,16 @@ def test_of_several_steps_the_one_that_is_late_counts(bench: Bench) -> None:
         assert bench.stuck_after(1e6)[1] == 0.0
 
 
+def test_a_long_poll_is_asked_to_end(bench: Bench) -> None:
+    """Half an hour after it began, and that is remembered."""
+    bench.progress.begin()
+    bench.now += 1800.0
+    before = bench.progress.should_end()
+    bench.now += 1.0
+
+    assert (before, bench.progress.should_end(), bench.progress.ran_long) == (False, True, True)
+
+
 def test_between_steps_there_is_the_ledger(bench: Bench) -> None:
     """Two minutes are more than any transaction takes."""
     bench.progress.begin()
