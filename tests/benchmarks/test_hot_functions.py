@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from popsync.destinations.maildir import MaildirDestination
 from popsync.destinations.maildir_file import unix_line_ends
 from popsync.ledger import SqliteLedger, open_ledger
 from popsync.model import (
@@ -23,18 +24,26 @@ from popsync.model import (
     MessageState,
     UniqueId,
 )
+from popsync.poll.header import read_header
 from popsync.poll.plan import PollPlan, plan_poll
 from popsync.poll.policy import Policy
 from popsync.wire.dots import DotDecoder, DotEncoder
+from popsync.wire.pop3.client import Pop3ClientCodec, ReplyKind
 from popsync.wire.smtp.body import encode_blocks, encode_whole
 from popsync.wire.smtp.replies import Reply, ReplyReader
-from tests.doubles.retrieved import make_key, make_seen
+from tests.contract.destination import RecordingJournal
+from tests.doubles.retrieved import make_key, make_parcel, make_seen
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 LINE = b"." + b"x" * 70 + b"\r\n"  # every line is stuffed: the worst case
 MESSAGE = b"Subject: x\r\n\r\n" + LINE * 14_000  # 1 MB
+PLAIN = (
+    b"Received: from a by b; date\r\n" * 4
+    + b"Message-ID: <1@example.org>\r\nSubject: x\r\n\r\n"
+    + (b"x" * 70 + b"\r\n") * 120
+)
 CHUNK_OCTETS = 64 * 1024
 BATCH_MESSAGES = 256
 LISTED_MESSAGES = 10_000
@@ -60,6 +69,45 @@ def test_unstuffing(benchmark: "BenchmarkFixture") -> None:
 
     assert ended
     assert content == MESSAGE
+
+
+def test_replies_to_retr(benchmark: "BenchmarkFixture") -> None:
+    """A hundred messages of 9 KB come out of what a server sends."""
+    reply = b"+OK 9000 octets\r\n" + PLAIN + b".\r\n"
+
+    def split() -> int:
+        codec = Pop3ClientCodec()
+        codec.expect(*[ReplyKind.BODY] * 100)
+        codec.receive_data(reply * 100)
+        return sum(1 for _ in iter(codec.next_event, None))
+
+    assert benchmark(split) == 100
+
+
+def test_reading_a_header(benchmark: "BenchmarkFixture") -> None:
+    """What a poll needs to know of a message of 9 KB."""
+    header = benchmark(lambda: read_header(iter((PLAIN,))))
+
+    assert header.message_id == b"<1@example.org>"
+    assert header.received == 4
+
+
+def test_writing_a_maildir(
+    benchmark: "BenchmarkFixture", runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    """256 messages of 9 KB are staged and moved, durably, without a ledger."""
+    destination = MaildirDestination("inbox", tmp_path / "Mail", token="ab" * 8, hostname="host")
+    runner.run(destination.ready())
+    numbers = count()
+
+    async def deliver() -> None:
+        parcels = [make_parcel(b"u%d" % next(numbers), PLAIN) for _ in range(BATCH_MESSAGES)]
+        await destination.deliver(parcels, RecordingJournal())
+
+    benchmark(lambda: runner.run(deliver()))
+
+    assert len(list((tmp_path / "Mail" / "new").iterdir())) % BATCH_MESSAGES == 0
+    assert not list((tmp_path / "Mail" / "tmp").iterdir())
 
 
 def test_unix_line_ends(benchmark: "BenchmarkFixture") -> None:
