@@ -13,8 +13,8 @@ _MMAP_THRESHOLD = -3
 _ARENA_MAX = -8
 
 _ARENAS = 2
-_LARGE_OCTETS = 512 << 10
-"""Larger blocks are mapped and given back one by one. asyncio reads into blocks half as large."""
+_LARGE_OCTETS = 256 << 10
+"""Blocks of this size are mapped and given back one by one: each connection with TLS has one."""
 
 
 def bound_allocator() -> bool:
