@@ -9,6 +9,7 @@ import pytest
 
 from tests.soak.gauge import MIB
 from tests.soak.idle import measure_idle
+from tests.soak.known import measure_known
 from tests.soak.night import Night
 from tests.soak.rounds import SLOWEST_RTT_S, measure_rhythm, measure_round
 from tests.soak.stops import MESSAGES, ONCE, TWICE, WAYS, measure_stop
@@ -46,6 +47,13 @@ def test_two_thousand_accounts_are_little_work(tmp_path: Path) -> None:
     assert idle.resident_octets < 100 * MIB
     assert idle.polls < 3 * 7 * 3  # they do not knock all at once
     assert idle.cpu_percent < 20
+
+
+def test_many_known_messages_are_little_work(tmp_path: Path) -> None:
+    """Compared or recognised, five thousand of them fit into what a poll takes anyhow."""
+    for poll in measure_known(tmp_path, messages=5_000):
+        assert poll.most_octets < 100 * MIB, poll
+        assert poll.cpu_s < 5, poll
 
 
 @pytest.mark.parametrize("way", WAYS)
