@@ -252,7 +252,7 @@ class Spool(Protocol):
         ...
 
     def has_room(self) -> bool:
-        """Say whether a small message would be taken now."""
+        """Say whether it is worth while to retrieve what may have to wait here."""
         ...
 
     async def keep(self, contents: Mapping[MessageKey, Content]) -> Keeping:

@@ -27,6 +27,9 @@ SPOOL_NAME = "spool"
 LEAST_FREE_OCTETS = 64 * 1024 * 1024
 """So much of the disk is left for the ledger and for others; twice a message that is larger."""
 
+WORTH_WHILE_OCTETS = 1024 * 1024
+"""With less room than this, or than a sixteenth of all, a spool counts as full."""
+
 _FRESH = ".new"
 _FULL = "it has reached its size, spool_size in [limits]"
 
@@ -80,8 +83,8 @@ class LocalSpool:
         return self._held[account].keys() if account in self._held else ()
 
     def has_room(self) -> bool:
-        """Say whether a small message would be taken now."""
-        return not self._refusal(0)
+        """Say whether it is worth while to retrieve what may have to wait here."""
+        return not self._refusal(min(self.max_octets // 16, WORTH_WHILE_OCTETS))
 
     async def keep(self, contents: Mapping[MessageKey, Content]) -> Keeping:
         """Make a copy of each, in order, until one is refused; those given are durable.
