@@ -40,7 +40,10 @@ class Consignment(NamedTuple):
 
 
 async def consign(rows: Rows, session: Session) -> tuple[Consignment, ...]:
-    """Ask the ledger what is owed of each message. Raises LedgerError."""
+    """Ask the ledger what is owed of each message. Raises LedgerError.
+
+    Leaves out, for a later session, what another name's open step keeps from being judged.
+    """
     headers = {key: read_header(same[0].content.chunks()) for key, same in rows.items()}
     known = await _known(rows.keys(), session)
     strangers = {
@@ -49,13 +52,15 @@ async def consign(rows: Rows, session: Session) -> tuple[Consignment, ...]:
         if key not in known and _may_be_renamed(key, headers[key], session)
     }
     if strangers:
-        known |= await recognise(
+        recognised = await recognise(
             session.account.id,
             strangers,
             session.memory,
             session.ports.ledger,
             listed=session.plan.rows,
         )
+        known |= {key: found for key, found in recognised.items() if found is not None}
+        rows = {key: rows[key] for key in rows if recognised.get(key, ()) is not None}
     now = session.ports.clock()
     routes = session.account.routes
     consignments = []

@@ -54,17 +54,20 @@ async def recognise(
     ledger: Ledger,
     *,
     listed: Container[UniqueId],
-) -> dict[MessageKey, Statuses]:
+) -> dict[MessageKey, Statuses | None]:
     """Give the deliveries of those messages that are known under other unique-ids.
 
     octets: the size of each message of the account. Most have none left to make. What another
     still owes is durable under its new name on return, with its attempts and doubts, so that no
     destination gets again what it has and no repeat goes unmarked (P4). A former one that lies in
-    the spool ends with that, for it would be delivered once more.
+    the spool ends with that, for it would be delivered once more. None in place of deliveries: a
+    step of a former one is open still, and until its destination can tell, nothing may be done.
     """
     settled = await ledger.known_digests(account, [key.digest for key in octets])
     former = _unfinished([key for key in octets if key.digest not in settled], memory)
     found = await ledger.deliveries([old for same in former.values() for old in same])
+    is_open = [key for key, same in former.items() if any(_is_open(found[old]) for old in same)]
+    former = {key: same for key, same in former.items() if key not in is_open}
     owed = {key: _owed([found[old] for old in same], key) for key, same in former.items()}
     if owed:
         await ledger.take_over(
@@ -72,7 +75,15 @@ async def recognise(
             [_change(d, status) for statuses in owed.values() for d, status in statuses.items()],
             [old for same in former.values() for old in same if _ends(old, memory, listed)],
         )
-    return owed | {key: {} for key in octets if key.digest in settled}
+    nothing = {key: dict[DeliveryKey, DeliveryStatus]() for key in octets if key.digest in settled}
+    return {**owed, **nothing, **dict.fromkeys(is_open)}
+
+
+def _is_open(statuses: Statuses) -> bool:
+    return any(
+        status.state is DeliveryState.STAGED or status.state is DeliveryState.DOT_SENT
+        for status in statuses.values()
+    )
 
 
 def _ends(former: MessageKey, memory: AccountMemory, listed: Container[UniqueId]) -> bool:

@@ -649,6 +649,37 @@ async def test_an_open_step_waits_for_its_own_destination_alone(
     assert sorted(relay.contents) == [A, B]
 
 
+async def test_a_renamed_message_waits_for_the_open_step_of_its_former_name(
+    both: Desk, inbox: TwoPhaseDestination, relay: OneShotDestination
+) -> None:
+    """While that cannot be told it may have arrived: it is neither delivered nor parted with."""
+    both.policy = DELETE
+    both.server.add(A)
+
+    class Cut(Exception):
+        """The process ends."""
+
+    def die(step: str) -> None:
+        if step == "rename":
+            raise Cut
+
+    inbox.step = die
+    await both.poll()
+    inbox.step = lambda _step: None
+    inbox.down = True
+    both.server.renumber()
+    await both.poll()
+    assert both.server.left == [A]
+    assert both.server.log[-1] == "DROP"
+
+    inbox.down = False
+    for _ in range(3):
+        await both.poll_well()
+    assert inbox.contents == [A]
+    assert relay.contents == [A]
+    assert both.server.left == []
+
+
 async def test_mail_for_a_destination_that_left_the_configuration_is_held(
     both: Desk, inbox: TwoPhaseDestination, relay: OneShotDestination
 ) -> None:
