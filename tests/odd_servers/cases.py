@@ -107,10 +107,10 @@ CASES: dict[str, Case] = {
         _bare_line_feeds_counted_once, (*MAIL, _DOTS), stays=None
     ),
     "bare-line-feed-in-the-greeting": Case(
-        _bare_line_feed_in_the_greeting, stays=MAIL, missing=MAIL
+        _bare_line_feed_in_the_greeting, stays=MAIL, missing=MAIL, hasty=True
     ),
     "bare-line-feeds-except-in-bodies": Case(
-        _bare_line_feeds_except_in_bodies, stays=MAIL, missing=MAIL, polls=2
+        _bare_line_feeds_except_in_bodies, stays=MAIL, missing=MAIL, polls=2, hasty=True
     ),
     **answers(
         "greeting-at-first-",
@@ -130,6 +130,7 @@ CASES: dict[str, Case] = {
             "twice": b"+OK ready\r\n+OK steady\r\n",
         },
         until=1,
+        hasty={"silent", "tls-alert"},
     ),
     **answers(
         "greeting-",
@@ -154,6 +155,7 @@ CASES: dict[str, Case] = {
             "silent": SILENCE,
         },
         until=1,
+        hasty={"silent"},
     ),
     **answers(
         "second-message-at-first-",
@@ -168,6 +170,13 @@ CASES: dict[str, Case] = {
         },
         until=1,
         stays=None,
+        hasty={
+            "never-comes",
+            "never-ends",
+            "ends-without-line-end",
+            "ends-in-bare-cr",
+            "ends-in-line-feeds",
+        },
     ),
     "line-unasked-behind-a-message": Case(_unasked_line_behind_the_second_message, stays=None),
     "capabilities-without-end": Case(answer_verb(b"CAPA", b"+OK\r\n" + b"X\r\n" * 99, until=1)),
@@ -175,14 +184,14 @@ CASES: dict[str, Case] = {
         answer_verb(b"CAPA", b"+OK\r\nUSER\r\nUSER\r\nUIDL\r\nUIDL\r\n\xff\r\n.\r\n")
     ),
     "capabilities-none": Case(answer_verb(b"CAPA", b"+OK\r\n.\r\n")),
-    "deletion-unanswered-at-first": Case(answer_verb(b"DELE", SILENCE, until=1)),
+    "deletion-unanswered-at-first": Case(answer_verb(b"DELE", SILENCE, until=1), hasty=True),
     "deletion-closes-at-first": Case(answer_verb(b"DELE 2", CLOSE, until=1)),
     "quit-is-no-reply": Case(answer_verb(b"QUIT", b"bye\r\n"), stays=MAIL),
     "greeting-in-lower-case": Case(answer_verb(b"", b"+ok\r\n")),
     "greeting-busy-at-first": Case(answer_verb(b"", b"-ERR busy\r\n", until=1)),
     "capa-refused": Case(answer_verb(b"CAPA", b"-ERR what?\r\n")),
     "capa-closes": Case(answer_verb(b"CAPA", CLOSE)),
-    "capa-unanswered": Case(answer_verb(b"CAPA", SILENCE)),
+    "capa-unanswered": Case(answer_verb(b"CAPA", SILENCE), hasty=True),
     "capa-in-lower-case": Case(answer_verb(b"CAPA", b"+OK\r\nuser\r\nuidl \r\n x-odd\r\n.\r\n")),
     "maildrop-locked-at-first": Case(answer_verb(b"PASS", b"-ERR [IN-USE] locked\r\n", until=1)),
     "closed-after-password-at-first": Case(answer_verb(b"PASS", CLOSE, until=1)),
@@ -212,5 +221,5 @@ CASES: dict[str, Case] = {
     "deletion-refused": Case(answer_verb(b"DELE", b"-ERR no\r\n"), stays=MAIL),
     "quit-refused": Case(answer_verb(b"QUIT", b"-ERR not deleted\r\n"), stays=MAIL),
     "quit-closes": Case(answer_verb(b"QUIT", CLOSE), stays=MAIL),
-    "quit-unanswered": Case(answer_verb(b"QUIT", SILENCE), stays=MAIL, polls=2),
+    "quit-unanswered": Case(answer_verb(b"QUIT", SILENCE), stays=MAIL, polls=2, hasty=True),
 }

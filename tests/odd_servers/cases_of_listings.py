@@ -118,6 +118,7 @@ _ENDS = {
             "is-no-reply": b"bye\r\n",
         },
         until=1,
+        hasty={"silent"},
     ),
     "session-cut-at-second-message": Case(answer_verb(b"RETR 2", CLOSE, until=2)),
 }

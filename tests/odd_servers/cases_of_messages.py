@@ -141,7 +141,14 @@ _ONCE: dict[str, bytes | Answer] = {
     "two-statuses": b"+OK\r\n+OK\r\nFrom: a@example.org\r\n\r\nHello.\r\n.\r\n",
     "listing-in-its-place": b"+OK\r\n1 100\r\n2 200\r\n.\r\n",
 }
-_AT_FIRST = answers("second-message-at-first-", b"RETR 2", _ONCE, until=1, stays=None)
+_AT_FIRST = answers(
+    "second-message-at-first-",
+    b"RETR 2",
+    _ONCE,
+    until=1,
+    stays=None,
+    hasty={"drips", "drips-its-status", "silent"},
+)
 
 
 def _nul_in_replies(turn: Turn) -> bytes | None:

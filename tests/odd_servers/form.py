@@ -1,6 +1,6 @@
 """What every case of an odd server is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tests.odd_servers.server import Answer, Mail, Oddity, Turn
@@ -29,6 +29,8 @@ class Case:
     polls: int = 4
     stays: tuple[Mail, ...] | None = ()
     missing: tuple[Mail, ...] = ()
+    hasty: bool = False
+    """The server falls silent, so it is not waited for long."""
 
 
 def answer_verb(verb: bytes, answer: bytes | Answer, *, until: int = 99) -> Oddity:
@@ -48,9 +50,15 @@ def answers(
     *,
     until: int = 99,
     stays: tuple[Mail, ...] | None = (),
+    hasty: Collection[str] = (),
 ) -> dict[str, Case]:
-    """Give a case for each answer to one command, named ``prefix`` and the answer's name."""
+    """Give a case for each answer to one command, named ``prefix`` and the answer's name.
+
+    hasty: the names of those that fall silent.
+    """
     return {
-        prefix + name: Case(answer_verb(verb, answer, until=until), stays=stays)
+        prefix + name: Case(
+            answer_verb(verb, answer, until=until), stays=stays, hasty=name in hasty
+        )
         for name, answer in answers.items()
     }

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from popsync.maildrop.settings import Deadlines
 from tests.odd_servers.cases import CASES
 from tests.odd_servers.form import Case
-from tests.odd_servers.harness import Bench, open_bench
+from tests.odd_servers.harness import PATIENT, QUICK, Bench, open_bench
 from tests.odd_servers.server import Mail, OddServer
 
 _ASKED_FOR = {b"CAPA", b"USER", b"PASS", b"STAT", b"LIST", b"UIDL", b"RETR", b"DELE", b"QUIT"}
@@ -14,6 +15,10 @@ _ASKED_FOR = {b"CAPA", b"USER", b"PASS", b"STAT", b"LIST", b"UIDL", b"RETR", b"D
 
 def _content(mail: Mail) -> bytes:
     return mail.octets.replace(b"\r\n", b"\n")
+
+
+def _deadlines(case: Case) -> Deadlines:
+    return QUICK if case.hasty else PATIENT
 
 
 def _judge(case: Case, server: OddServer, bench: Bench) -> None:
@@ -40,7 +45,7 @@ async def test_each_message_arrives_once_and_unchanged(name: str, tmp_path: Path
     """What can arrive has arrived once; what has not arrived is still on the server."""
     case = CASES[name]
     server = OddServer(list(case.mail), case.oddity)
-    async with open_bench(server, tmp_path) as bench:
+    async with open_bench(server, tmp_path, deadlines=_deadlines(case)) as bench:
         for _ in range(case.polls):
             await bench.poll()
             here = {_content(mail) for mail in server.mail}
@@ -56,7 +61,7 @@ async def test_each_message_arrives_once_and_stays(name: str, tmp_path: Path) ->
     """The same in keep mode, where no poll deletes anything."""
     case = CASES[name]
     server = OddServer(list(case.mail), case.oddity)
-    async with open_bench(server, tmp_path, deletes=False) as bench:
+    async with open_bench(server, tmp_path, deletes=False, deadlines=_deadlines(case)) as bench:
         for _ in range(case.polls):
             await bench.poll()
         _judge(case, server, bench)

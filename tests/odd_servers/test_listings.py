@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from popsync.maildrop.settings import Deadlines
 from popsync.model import AccountMemory, MessageState
 from tests.odd_servers.cases import listing_backwards
 from tests.odd_servers.form import MAIL, answer_verb
-from tests.odd_servers.harness import Bench, open_bench
+from tests.odd_servers.harness import PATIENT, QUICK, Bench, open_bench
 from tests.odd_servers.server import CLOSE, SILENCE, Answer, Oddity, OddServer, Turn
 
 ODD_SESSION = 2
@@ -74,6 +75,10 @@ SAME: dict[str, Oddity] = {
 }
 
 
+def _deadlines(name: str) -> Deadlines:
+    return QUICK if name.endswith("-hangs") else PATIENT
+
+
 def _states(memory: AccountMemory) -> dict[bytes, MessageState]:
     return {uid: known[-1].state for uid, known in memory.messages.items()}
 
@@ -89,7 +94,7 @@ ALL_SETTLED = {one.unique_id: MessageState.SETTLED for one in MAIL}
 async def test_nothing_is_forgotten_and_nothing_comes_again(name: str, tmp_path: Path) -> None:
     """In keep mode, after one odd session, the ledger knows what it knew and no mail is new."""
     server = OddServer(list(MAIL), _odd_at_second((INCOMPLETE | SAME)[name]))
-    async with open_bench(server, tmp_path, deletes=False) as bench:
+    async with open_bench(server, tmp_path, deletes=False, deadlines=_deadlines(name)) as bench:
         for _ in range(3):
             await bench.poll()
             assert await _remembered(bench) == ALL_SETTLED
@@ -102,7 +107,7 @@ async def test_nothing_is_forgotten_and_nothing_comes_again(name: str, tmp_path:
 async def test_nobody_is_gone_while_the_listing_is_in_doubt(name: str, tmp_path: Path) -> None:
     """A message that has left is noted as gone only by a listing that is whole."""
     server = OddServer(list(MAIL), _odd_at_second(INCOMPLETE[name]))
-    async with open_bench(server, tmp_path, deletes=False) as bench:
+    async with open_bench(server, tmp_path, deletes=False, deadlines=_deadlines(name)) as bench:
         await bench.poll()
         del server.mail[2]
         await bench.poll()

@@ -19,9 +19,10 @@ from popsync.errors import (
     ServerRefused,
     ServerUnavailable,
 )
+from popsync.maildrop.settings import Deadlines
 from tests.doubles.pop3_script import Talk
 from tests.odd_servers.form import MAIL, answer_verb
-from tests.odd_servers.harness import QUICK, open_bench
+from tests.odd_servers.harness import PATIENT, QUICK, open_bench
 from tests.odd_servers.server import CLOSE, SILENCE, Answer, Oddity, OddServer, Turn
 
 REPLIES: dict[bytes, type[PopsyncError]] = {
@@ -59,10 +60,12 @@ REPLIES: dict[bytes, type[PopsyncError]] = {
 }
 
 
-async def _error(oddity: Oddity, directory: Path) -> PopsyncError:
+async def _error(
+    oddity: Oddity, directory: Path, *, deadlines: Deadlines = PATIENT
+) -> PopsyncError:
     """Give what a poll fails with; nothing is touched by it."""
     server = OddServer(list(MAIL), oddity)
-    async with open_bench(server, directory) as bench:
+    async with open_bench(server, directory, deadlines=deadlines) as bench:
         report = await bench.poll()
         assert not bench.arrived
     assert report.error is not None
@@ -88,7 +91,7 @@ async def test_no_reply_to_the_password_is_no_refusal(
     answer: Answer, kind: type[PopsyncError], tmp_path: Path
 ) -> None:
     """Throttled servers do that; it is tried again, more and more rarely."""
-    error = await _error(answer_verb(b"PASS", answer), tmp_path)
+    error = await _error(answer_verb(b"PASS", answer), tmp_path, deadlines=QUICK)
 
     assert isinstance(error, kind)
     assert error.temporary
@@ -98,7 +101,7 @@ async def test_a_slow_reply_to_the_password_is_waited_for(tmp_path: Path) -> Non
     """It may take longer than any other reply."""
 
     async def drip(talk: Talk) -> None:
-        await asyncio.wait_for(talk.drip_until_closed(b"x"), 0.7)
+        await asyncio.wait_for(talk.drip_until_closed(b"x"), 1.3)
 
     async def answer_late(talk: Talk) -> None:
         with suppress(TimeoutError):
@@ -106,7 +109,7 @@ async def test_a_slow_reply_to_the_password_is_waited_for(tmp_path: Path) -> Non
         await talk.send(b"\r\n")
 
     server = OddServer(list(MAIL), answer_verb(b"PASS", Answer(b"+OK ", then=answer_late)))
-    patient = replace(QUICK, login_s=10, reply_s=0.5)
+    patient = replace(PATIENT, reply_s=1.0)
     async with open_bench(server, tmp_path, deadlines=patient) as bench:
         report = await bench.poll()
         assert report.error is None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.odd_servers.form import MAIL, make_mail
-from tests.odd_servers.harness import open_bench
+from tests.odd_servers.harness import QUICK, open_bench
 from tests.odd_servers.server import Mail, Oddity, OddServer, Turn
 
 CAPABILITIES = b"+OK\r\nUSER\r\nUIDL\r\nPIPELINING\r\n.\r\n"
@@ -62,7 +62,7 @@ async def test_mixed_up_replies_lose_and_double_nothing(
     """Also when LIST's sizes cannot tell one message from another."""
     mail = MAILDROPS[maildrop]
     server = OddServer(list(mail), _with_pipelining(ODDITIES[name], until=1))
-    async with open_bench(server, tmp_path, deletes=deletes) as bench:
+    async with open_bench(server, tmp_path, deletes=deletes, deadlines=QUICK) as bench:
         for _ in range(5):
             await bench.poll()
             here = {one.octets.replace(b"\r\n", b"\n") for one in server.mail}
@@ -85,7 +85,7 @@ async def test_a_reply_that_comes_twice_loses_nothing(
     """
     mail = MAILDROPS[maildrop]
     server = OddServer(list(mail), _with_pipelining(_repeats_second, until=1))
-    async with open_bench(server, tmp_path, deletes=deletes) as bench:
+    async with open_bench(server, tmp_path, deletes=deletes, deadlines=QUICK) as bench:
         for _ in range(5):
             await bench.poll()
             here = {one.octets.replace(b"\r\n", b"\n") for one in server.mail}

@@ -8,7 +8,7 @@ import pytest
 from popsync.net.tls import TlsOptions
 from tests.doubles.pop3_script import Talk
 from tests.odd_servers.form import MAIL
-from tests.odd_servers.harness import open_bench
+from tests.odd_servers.harness import QUICK, open_bench
 from tests.odd_servers.server import CLOSE, SILENCE, Answer, Oddity, OddServer, Turn
 
 _OFFERS = b"+OK\r\nUSER\r\nUIDL\r\nSTLS\r\n.\r\n"
@@ -56,7 +56,7 @@ async def test_no_secret_is_said_and_no_mail_touched(name: str, tmp_path: Path) 
     """Not even the user name goes out, whatever the server says instead (P7)."""
     mode, oddity = SERVERS[name]
     server = OddServer(list(MAIL), oddity)
-    async with open_bench(server, tmp_path, tls=TlsOptions(mode=mode)) as bench:
+    async with open_bench(server, tmp_path, tls=TlsOptions(mode=mode), deadlines=QUICK) as bench:
         report = await bench.poll()
 
         assert report.error is not None
