@@ -13,7 +13,7 @@ from popsync.model import (
     RetrievedMessage,
     UnretrievedMessage,
 )
-from popsync.poll.allowance import MAX_COUNTED_OCTETS
+from popsync.poll.allowance import MAX_COUNTED_OCTETS, SESSION_OCTETS
 from popsync.poll.batch import deliver_batch
 from popsync.poll.content_keys import is_nameless, name_by_content, without_key
 from popsync.poll.disposition import pause_after_deferral
@@ -36,6 +36,15 @@ async def carry(maildrop: Maildrop, session: Session) -> None:
     nobody takes what is retrieved, nothing more is asked for. Raises what the maildrop and the
     ledger raise.
     """
+    allowance = session.ports.allowance
+    allowance.take(SESSION_OCTETS)
+    try:
+        await _carry(maildrop, session)
+    finally:
+        allowance.give_back(SESSION_OCTETS)
+
+
+async def _carry(maildrop: Maildrop, session: Session) -> None:
     carrier = _Carrier(session)
     wanted = [without_key(listed) for listed in session.plan.retrieve]
     bursts = maildrop.retrieve(
@@ -81,6 +90,7 @@ class _Carrier:
         elif self._batch and self._allowance.is_used_up:
             await self._send_off()
             await self._wait()
+            await self._allowance.wait_for_room()
 
     async def finish(self) -> None:
         """Deliver all that was taken, unless delivery has failed before."""

@@ -40,6 +40,7 @@ from popsync.poll.plan import PollPlan, plan_poll
 from popsync.poll.policy import Account
 from popsync.poll.ports import Maildrop, Ports
 from popsync.poll.quiet import find_quiet, is_quiet
+from popsync.poll.recalling import Recall, recalling
 from popsync.poll.recovery import settle_intents
 from popsync.poll.renumbering import find_vanished
 from popsync.poll.session import Session
@@ -175,56 +176,72 @@ async def _run_session(
     account: Account, ports: Ports, tally: _Tally, purpose: _Purpose, outset: AccountOutset
 ) -> _Purpose:
     """Run one session; give what another one in the same poll is called for."""
-    maildrop = await ports.open_maildrop(lock_step=outset.lock_step)
-    try:
+    async with recalling(account, ports, ahead=outset.quiet is None) as recall:
+        maildrop = await ports.open_maildrop(lock_step=outset.lock_step)
         try:
-            listing = await maildrop.list()
-        except PipeliningUnfit as error:
-            return await _fall_back(account, ports, error)
-        tally.listed = len(listing.messages)
-        if is_quiet(listing, account.policy, outset.quiet, ports.clock()):
-            ports.observe(Listed(account.name, len(listing.messages), 0, 0))
-            await _quit(maildrop, account, ports, ())
-            return _Purpose.NOTHING
-        memory = await ports.ledger.memory(account.id)
-        check_names(listing, memory, account.policy)
-        if changes_names(listing, memory):
-            memory = await _turn_to_content(account, ports, memory)
-        now = ports.clock()
-        plan = plan_poll(listing, memory, account.policy, now)
-        tally.quiet = find_quiet(listing, memory, plan, account.policy, now)
-        if purpose is _Purpose.DELETIONS:
-            plan = replace(plan, retrieve=())
-        tally.held += len(plan.newly_oversize)
-        tally.left_out = listing.left_out
-        announce(account, ports, listing, plan)
-        if not memory.polled_before:
-            warn_of_expiry(account, ports, maildrop.kept_days)
-        await note_plan(account, ports, memory, plan)
-        spooled = ports.spool.held(account.id)
-        vanished = find_vanished(memory, plan.gone, spooled, listed=plan.rows)
-        vanished |= doubted_digests(memory)
-        session = Session(account, ports, memory, listing, plan, tally.down, vanished)
-        try:
-            await _carry(maildrop, session)
-        except PipeliningUnfit as error:
-            await doubt_shifted(session)
-            return await _fall_back(account, ports, error)
-        except (RemoteProtocolError, StreamError) as error:
-            tally.broken_by = error
-            if maildrop.pipelines:
-                await doubt_shifted(session)
-            return await _part_broken(session, error)
-        except ServerUnavailable as error:
-            tally.broken_by = error
-            return await _part_early(session)
+            return await _use_session(
+                maildrop, account, ports, tally, purpose, quiet=outset.quiet, recall=recall
+            )
         finally:
-            tally.add(session)
-        await close_listing(session)
-        return await _end_session(maildrop, session, tally)
+            tally.login_delay_s = maildrop.login_delay_s
+            await maildrop.drop()
+
+
+async def _use_session(
+    maildrop: Maildrop,
+    account: Account,
+    ports: Ports,
+    tally: _Tally,
+    purpose: _Purpose,
+    *,
+    quiet: Quiet | None,
+    recall: Recall,
+) -> _Purpose:
+    try:
+        listing = await maildrop.list()
+    except PipeliningUnfit as error:
+        return await _fall_back(account, ports, error)
+    tally.listed = len(listing.messages)
+    if is_quiet(listing, account.policy, quiet, ports.clock()):
+        ports.observe(Listed(account.name, len(listing.messages), 0, 0))
+        await _quit(maildrop, account, ports, ())
+        return _Purpose.NOTHING
+    memory = await recall()
+    check_names(listing, memory, account.policy)
+    if changes_names(listing, memory):
+        memory = await _turn_to_content(account, ports, memory)
+    now = ports.clock()
+    plan = plan_poll(listing, memory, account.policy, now)
+    tally.quiet = find_quiet(listing, memory, plan, account.policy, now)
+    if purpose is _Purpose.DELETIONS:
+        plan = replace(plan, retrieve=())
+    tally.held += len(plan.newly_oversize)
+    tally.left_out = listing.left_out
+    announce(account, ports, listing, plan)
+    if not memory.polled_before:
+        warn_of_expiry(account, ports, maildrop.kept_days)
+    await note_plan(account, ports, memory, plan)
+    spooled = ports.spool.held(account.id)
+    vanished = find_vanished(memory, plan.gone, spooled, listed=plan.rows)
+    vanished |= doubted_digests(memory)
+    session = Session(account, ports, memory, listing, plan, tally.down, vanished)
+    try:
+        await _carry(maildrop, session)
+    except PipeliningUnfit as error:
+        await doubt_shifted(session)
+        return await _fall_back(account, ports, error)
+    except (RemoteProtocolError, StreamError) as error:
+        tally.broken_by = error
+        if maildrop.pipelines:
+            await doubt_shifted(session)
+        return await _part_broken(session, error)
+    except ServerUnavailable as error:
+        tally.broken_by = error
+        return await _part_early(session)
     finally:
-        tally.login_delay_s = maildrop.login_delay_s
-        await maildrop.drop()
+        tally.add(session)
+    await close_listing(session)
+    return await _end_session(maildrop, session, tally)
 
 
 async def _turn_to_content(account: Account, ports: Ports, memory: AccountMemory) -> AccountMemory:

@@ -15,6 +15,8 @@ from popsync.storage.steps import write_fully
 
 CHUNK_OCTETS = 256 * 1024
 MEMORY_OCTETS = 2 * 1024 * 1024
+UNFINISHED_OCTETS = 4 * 1024 * 1024
+"""What all contents that still arrive may have in memory; what exceeds it goes to files early."""
 
 _CLOSED = "the content was closed"
 
@@ -27,12 +29,20 @@ _NO_UNNAMED_FILES = frozenset(
 class Scratch:
     """Makes contents; ``memory_octets`` is the largest that is kept in memory.
 
-    ``directory`` must exist. Nothing is left in it, even by a crash: the files have no names.
+    ``unfinished_octets``: the most of all that arrive at the same time. ``directory`` must exist.
+    Nothing is left in it, even by a crash: the files have no names.
     """
 
-    def __init__(self, directory: Path, *, memory_octets: int = MEMORY_OCTETS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        memory_octets: int = MEMORY_OCTETS,
+        unfinished_octets: int = UNFINISHED_OCTETS,
+    ) -> None:
         self._directory = directory
         self._memory_octets = memory_octets
+        self._unfinished = _Unfinished(unfinished_octets)
 
     def from_bytes(self, octets: bytes) -> Content:
         """Give the content that consists of ``octets``. Raises ScratchUnavailable, if large."""
@@ -63,16 +73,30 @@ class Scratch:
 
     def new_content(self) -> "ContentWriter":
         """Begin a content that arrives piece by piece."""
-        return ContentWriter(self._directory, memory_octets=self._memory_octets)
+        return ContentWriter(self._directory, self._unfinished, self._memory_octets)
+
+
+class _Unfinished:
+    """What all contents that still arrive have in memory."""
+
+    def __init__(self, most: int) -> None:
+        self.octets = 0
+        self._most = most
+
+    @property
+    def is_too_much(self) -> bool:
+        return self.octets > self._most
 
 
 class ContentWriter:
     """Takes a content piece by piece, hashing on the way; ends by ``finish`` or ``discard``."""
 
-    def __init__(self, directory: Path, *, memory_octets: int) -> None:
+    def __init__(self, directory: Path, unfinished: _Unfinished, memory_octets: int) -> None:
         self._directory = directory
+        self._unfinished = unfinished
         self._memory_octets = memory_octets
         self._octets = 0
+        self._in_memory = 0
         self._hash = sha256()
         self._pieces: list[bytes] = []
         self._descriptor: int | None = None
@@ -82,7 +106,9 @@ class ContentWriter:
         self._octets += len(octets)
         self._hash.update(octets)
         self._pieces.append(octets)
-        if self._descriptor is not None or self._octets > self._memory_octets:
+        self._in_memory += len(octets)
+        self._unfinished.octets += len(octets)
+        if self._spills():
             with _translated(self._directory):
                 self._spill()
 
@@ -90,23 +116,37 @@ class ContentWriter:
         """Give the content; nothing can be appended any more."""
         digest = Digest(self._hash.digest())
         if self._descriptor is None:
-            return _MemoryContent(self._pieces, digest)
+            content = _MemoryContent(self._pieces, digest)
+            self._forget_pieces()
+            return content
         descriptor, self._descriptor = self._descriptor, None
         return _FileContent(descriptor, self._octets, digest)
 
     def discard(self) -> None:
         """Give back what was taken. Idempotent, and harmless after ``finish``."""
-        self._pieces.clear()
+        self._forget_pieces()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _spills(self) -> bool:
+        return (
+            self._descriptor is not None
+            or self._octets > self._memory_octets
+            or self._unfinished.is_too_much
+        )
+
+    def _forget_pieces(self) -> None:
+        self._pieces.clear()
+        self._unfinished.octets -= self._in_memory
+        self._in_memory = 0
 
     def _spill(self) -> None:
         if self._descriptor is None:
             self._descriptor = _open_unnamed(self._directory)
         for piece in self._pieces:
             write_fully(self._descriptor, piece)
-        self._pieces.clear()
+        self._forget_pieces()
 
 
 class _MemoryContent:

@@ -7,7 +7,7 @@ import pytest
 from popsync.errors import LedgerUnavailable, PeerClosed
 from popsync.model import ListedMessage, Parcel, Retrieval
 from popsync.poll import carry as carry_module
-from popsync.poll.allowance import MAX_OCTETS
+from popsync.poll.allowance import MAX_OCTETS, SESSION_OCTETS, Allowance
 from popsync.poll.carry import carry
 from popsync.poll.events import Retrieved
 from popsync.poll.plan import plan_poll
@@ -174,9 +174,30 @@ async def test_once_the_allowance_is_used_up_what_has_come_is_delivered_first(
 
     assert inbox.contents == MAIL
     assert inbox.batches == [2, 2, 2]
-    assert held == [MAX_OCTETS] * 3
+    assert held == [MAX_OCTETS + SESSION_OCTETS] * 3
     desk.allowance.give_back(MAX_OCTETS)
     assert all_closed(desk)
+
+
+async def test_whoever_waits_for_room_goes_on_as_soon_as_there_is_some() -> None:
+    """Somebody else has delivered."""
+    allowance = Allowance(10, patience_s=60.0)
+    allowance.take(10)
+    waiting = asyncio.create_task(allowance.wait_for_room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    allowance.give_back(1)
+
+    await waiting
+
+
+async def test_nobody_waits_for_room_for_ever() -> None:
+    """What a slow server makes one account keep does not stop the others (P5)."""
+    allowance = Allowance(10, patience_s=0.0)
+    allowance.take(10)
+    await allowance.wait_for_room()
+
+    assert allowance.is_used_up
 
 
 async def test_as_long_as_there_is_allowance_a_batch_fills(
@@ -186,11 +207,12 @@ async def test_as_long_as_there_is_allowance_a_batch_fills(
     monkeypatch.setattr(carry_module, "MAX_BATCH_MESSAGES", 100)
     monkeypatch.setattr(carry_module, "MAX_COUNTED_OCTETS", 1)
     desk.server.add(*MAIL)
-    desk.allowance.take(MAX_OCTETS - len(MAIL) - 1)
+    others = MAX_OCTETS - SESSION_OCTETS - len(MAIL) - 1
+    desk.allowance.take(others)
     await carry(*await begin(desk))
 
     assert inbox.batches == [6]
-    desk.allowance.give_back(MAX_OCTETS - len(MAIL) - 1)
+    desk.allowance.give_back(others)
     assert all_closed(desk)
 
 

@@ -177,3 +177,41 @@ def test_what_cannot_be_read_as_a_content_costs_no_descriptor(
             scratch.read_file(tmp_path / name)
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def open_files() -> int:
+    """Give how many descriptors the process has."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_contents_that_arrive_together_share_what_they_may_have_in_memory(tmp_path: Path) -> None:
+    """The one that exceeds it goes to a file, whole all the same; those before it do not."""
+    scratch = Scratch(tmp_path, memory_octets=1000, unfinished_octets=900)
+    before = open_files()
+    first, second = scratch.new_content(), scratch.new_content()
+    first.write(b"a" * 500)
+    second.write(b"b" * 300)
+    assert open_files() == before
+    second.write(b"c" * 300)
+    assert open_files() == before + 1
+    first.write(b"d" * 400)
+    assert open_files() == before + 1
+
+    one, other = first.finish(), second.finish()
+    assert b"".join(one.chunks()) == b"a" * 500 + b"d" * 400
+    assert b"".join(other.chunks()) == b"b" * 300 + b"c" * 300
+    one.close()
+    other.close()
+
+
+@pytest.mark.parametrize("end", ["finish", "discard"])
+def test_a_content_that_arrives_no_more_counts_no_more(tmp_path: Path, end: str) -> None:
+    """Whether it is whole or was given up."""
+    scratch = Scratch(tmp_path, memory_octets=1000, unfinished_octets=900)
+    before = open_files()
+    for _ in range(3):
+        writer = scratch.new_content()
+        writer.write(b"a" * 800)
+        getattr(writer, end)()
+
+    assert open_files() == before
