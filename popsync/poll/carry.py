@@ -74,6 +74,8 @@ class _Carrier:
         self._octets = 0
         self._counted = 0
         """What the batch counts for in the allowance."""
+        self._counts: dict[asyncio.Task[None], int] = {}
+        """The same for each that is being delivered."""
         self._delivering: dict[asyncio.Task[None], frozenset[Digest]] = {}
 
     async def take(self, burst: Sequence[Retrieval]) -> None:
@@ -119,8 +121,9 @@ class _Carrier:
             Retrieved(self._session.account.name, messages=len(batch), octets=octets)
         )
         task = asyncio.create_task(deliver_batch(batch, self._session))
-        task.add_done_callback(lambda _: self._allowance.give_back(counted))
         self._delivering[task] = digests
+        self._counts[task] = counted
+        task.add_done_callback(self._release)  # also when nobody comes to wait for it soon
 
     async def _wait(
         self, *, at_most: int = 0, apart_from: frozenset[Digest] = frozenset()
@@ -141,7 +144,14 @@ class _Carrier:
                 del self._delivering[task]
                 self._discard()
                 raise
+            finally:
+                if task.done():
+                    self._release(task)
             del self._delivering[task]
+
+    def _release(self, task: asyncio.Task[None]) -> None:
+        """Count no more what a batch had in memory. Idempotent."""
+        self._allowance.give_back(self._counts.pop(task, 0))
 
     def _discard(self) -> None:
         for message in self._batch:
