@@ -1,7 +1,6 @@
 """SIGTERM and SIGINT: the first asks for an orderly stop, the second does not ask."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,9 +15,6 @@ GRACE_S = 25.0
 """An orderly stop that takes longer is cut short: service managers wait 30 s, then kill."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-_OBJECTS_BETWEEN_COLLECTIONS = 20_000
-"""A batch of messages makes as many, and hardly a cycle among them; 700 is Python's own."""
 
 _Result = TypeVar("_Result")
 
@@ -44,8 +40,6 @@ def run_stoppable(work: Callable[["Stopping"], Awaitable[_Result]]) -> _Result:
     as a shell shows the second signal, 128 and its number.
     """
     last_resort = LastResort()
-    gc.freeze()  # what was imported stays, so it is not looked through again
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
 
     async def watched() -> _Result:
         code: int = ExitCode.IO
