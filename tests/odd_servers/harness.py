@@ -28,9 +28,10 @@ from tests.odd_servers.server import OddServer
 _SUSPECT = re.compile(rb"\AX-Popsync-Suspect: .*\n")
 BETWEEN_POLLS_S = 7200.0
 PLAIN = TlsOptions(mode="none")
-QUICK = Deadlines(*[0.5] * 7)
+_STEPS = ("connect_s", "tls_s", "greeting_s", "login_s", "reply_s", "gap_s", "message_s")
+QUICK = Deadlines(**dict.fromkeys(_STEPS, 0.5))
 """For servers that fall silent: that is not worth more in a test."""
-PATIENT = Deadlines(*[20.0] * 7)
+PATIENT = Deadlines(**dict.fromkeys(_STEPS, 20.0))
 """For all others: a loaded machine is slow without being wrong."""
 
 
