@@ -62,12 +62,14 @@ async def poll_once(account: Account, ports: Ports) -> PollReport:
         outset = await ports.ledger.outset(account.id)
         if outset.owes:
             await settle_intents(account, ports, tally.down)
-        tally.add(await deliver_spooled(account, ports, tally.down))
+        if ports.spool.held(account.id):
+            tally.add(await deliver_spooled(account, ports, tally.down))
         if outset.owes:
             outset = await ports.ledger.outset(account.id)  # what was owed may be settled now
         if not ports.stopping():
             await _run_sessions(account, ports, tally, outset)
-        tally.add(await deliver_spooled(account, ports, tally.down, last=True))
+        if ports.spool.held(account.id):
+            tally.add(await deliver_spooled(account, ports, tally.down, last=True))
         error = tally.broken_by or _tell_down(account, ports, tally)
     except PopsyncError as caught:
         error = tally.broken_by or caught

@@ -45,9 +45,9 @@ async def deliver_spooled(
     """
     nothing = Listing((), complete=False)
     session = Session(account, ports, AccountMemory(), nothing, PollPlan(), down, from_spool=True)
-    held = set(ports.spool.held(account.id))
-    if not held or ports.stopping():
+    if ports.stopping():
         return session
+    held = set(ports.spool.held(account.id))
     spooled = await ports.ledger.spooled(account.id)
     await ports.spool.release(held.difference(message.message for message in spooled))
     now = ports.clock()
