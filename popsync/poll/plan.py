@@ -351,19 +351,19 @@ def _gone(
 
 
 def _expected(memory: AccountMemory) -> tuple[UniqueId, ...]:
-    """Give the unique-ids that should still be there, when they are enough to judge by."""
+    """Give the unique-ids that should still be there, when they are enough to judge by.
+
+    Some servers hide what was retrieved: that what is in the spool is not listed proves nothing.
+    """
     expected = tuple(
         unique_id
         for unique_id, known in memory.messages.items()
-        if any(_is_expected(k) for k in known)
+        if any(
+            k.state is not MessageState.GONE and not k.deletions and k.kept is _NOT_KEPT
+            for k in known
+        )
     )
     return expected if len(expected) >= RENUMBERING_MIN_KNOWN else ()
-
-
-def _is_expected(known: KnownMessage) -> bool:
-    # Some servers hide what was retrieved; what is in the spool was, and stays known all the same.
-    is_there = known.state is not MessageState.GONE and known.kept is _NOT_KEPT
-    return is_there and not known.deletions
 
 
 def _is_renumbered(messages: Sequence[ListedMessage], memory: AccountMemory) -> bool:
