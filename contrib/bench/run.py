@@ -78,10 +78,13 @@ class Bench:
                 for name in tuple(programs):
                     try:
                         taken[name].append(self._try(name, scenario, port))
+                    except Hung as error:
+                        print(f"{scenario.name}: {name}: {error}, left out", file=sys.stderr)
+                        programs.remove(name)
                     except Wrong as error:
                         self._report(f"{scenario.name}: {name}: {error}")
                         programs.remove(name)
-        return {name: _median(taken[name]) for name in programs}
+        return {name: _median(taken[name]) for name in programs}  # of those that always ended
 
     def _report(self, what: str) -> None:
         print(f"WRONG: {what}", file=sys.stderr)
