@@ -36,7 +36,7 @@ COMMANDS = {
         "pause": "Have the running popsync leave accounts alone.",
         "resume": "Have the running popsync poll accounts again.",
         "reload": "Have the running popsync read its configuration again.",
-        "held": "Look after messages that were set aside.",
+        "held": "Look after messages that were set aside or wait here.",
         "serve": "Run the bundled SMTP and POP3 server.",
         "schema": "Print the JSON Schema of the configuration.",
     }.items()

@@ -28,7 +28,7 @@ from popsync.spool import read_spooled_head, remove_spooled
 
 @click.group("held", cls=CommandGroup)
 def command() -> None:
-    """Look after messages that were set aside, and those that wait in the spool.
+    """Look after messages that were set aside or wait here.
 
     A message is held when a destination refuses it for good, or when it is larger than max_size.
     It stays on the server and is never deleted there. What was retrieved and not delivered has a
