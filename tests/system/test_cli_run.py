@@ -178,7 +178,7 @@ def test_trouble_is_said_once_and_its_end_too(tmp_path: Path) -> None:
             code = daemon.stop()
 
     assert code == 0
-    assert sum(" error " in line and "account=jane" in line for line in daemon.said) == 2
+    assert sum(" error " in line and "account=jane" in line for line in daemon.said) == 1
     assert subjects(tmp_path) == [b"1", b"2"]
 
 
