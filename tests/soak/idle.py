@@ -31,8 +31,11 @@ class Idle(NamedTuple):
     accounts: int
     first_poll_s: float
     """From the command to the first connection."""
+    first_poll_cpu_s: float
     reload_s: float
     """From the edit of one account to its being in effect."""
+    reload_cpu_s: float
+    """With the polls that were due meanwhile."""
     reloaded: str
     """What the daemon said of it."""
     resident_octets: int
@@ -50,7 +53,8 @@ class Idle(NamedTuple):
         """A few lines."""
         return (
             f"{self.accounts} accounts, tls {self.tls}: start to first poll "
-            f"{self.first_poll_s:.2f} s, reload of one {self.reload_s:.2f} s, resident "
+            f"{self.first_poll_s:.2f} s ({self.first_poll_cpu_s:.2f} s of a processor), reload of "
+            f"one {self.reload_s:.2f} s ({self.reload_cpu_s:.2f} s), resident "
             f"{self.resident_octets / MIB:.0f} MiB\n"
             f"idle for {self.watched_s:.0f} s: {self.polls / self.watched_s:.1f} polls/s, "
             f"{self.cpu_percent:.2f} % of one core, "
@@ -87,12 +91,14 @@ def measure_idle(
         with running(config) as daemon:
             wait_until(lambda: bool(link.calls))
             first_poll_s = link.calls[0].began_at - began_at
+            first_poll_cpu_s = look_at(daemon.pid).cpu_s
             _poll_all(daemon, link, accounts)
             _pass(SETTLED_S)
             before, polls, watched_from = look_at(daemon.pid), len(link.calls), time.monotonic()
             _pass(watch_s)
             after, polls = look_at(daemon.pid), len(link.calls) - polls
             watched_s = time.monotonic() - watched_from
+            before_edit = look_at(daemon.pid)
             reload_s, reloaded = _edit_one(daemon, config)
             at_last = look_at(daemon.pid)
             code = daemon.stop()
@@ -101,7 +107,9 @@ def measure_idle(
         tls=tls,
         accounts=accounts,
         first_poll_s=first_poll_s,
+        first_poll_cpu_s=first_poll_cpu_s,
         reload_s=reload_s,
+        reload_cpu_s=_cpu_s(before_edit, at_last),
         reloaded=reloaded,
         resident_octets=max(u.resident_octets for u in (before, after, at_last)),
         watched_s=watched_s,
