@@ -8,11 +8,12 @@ sent is compared with what arrived, and what the daemon took at the beginning wi
 import asyncio
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from tests.soak.faults import Cure, Faults
 from tests.soak.fleet import INBOX, Fleet, fleet, write_fleet
 from tests.soak.gauge import MIB, Usage, look_at
 from tests.soak.inside import TELL
+from tests.system.commands import popsync
 from tests.system.daemon import Daemon
 
 ACCOUNTS = 20
@@ -220,6 +222,8 @@ class Night:
                 self._storm(daemon, post, faults, dice)
                 rest = self._catch_up(daemon, post, receiver)
                 code = daemon.stop()
+            _let_pauses_end(self._root / "state")
+            popsync("-c", self._config, "once")
             post.collect()
             received = [message for _, message in receiver.accepted]
             return Outcome(
@@ -308,6 +312,13 @@ class Night:
             post.collect()
             rounds_after -= post.has_come(receiver.accepted)
         return self._look(daemon, self._minutes * 60)
+
+
+def _let_pauses_end(state_dir: Path) -> None:
+    """Make due what waits to be tried again: after a bad night that may be an hour from now."""
+    with closing(sqlite3.connect(state_dir / "ledger.sqlite3")) as ledger, ledger:
+        ledger.execute("UPDATE message SET next_try = 0 WHERE next_try IS NOT NULL")
+        ledger.execute("UPDATE delivery SET next_try = 0 WHERE next_try IS NOT NULL")
 
 
 async def _open_messages(state_dir: Path) -> str:
