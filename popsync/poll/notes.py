@@ -42,6 +42,11 @@ def _warnings(listing: Listing, plan: PollPlan) -> list[str]:
     warnings = []
     if not listing.complete:
         warnings.append("STAT, LIST and UIDL disagree; nothing is concluded from what is missing")
+        if plan.newly_adopted:
+            warnings.append(
+                f"first_run = 'adopt': {len(plan.newly_adopted)} messages count as seen and are"
+                " not delivered; this goes on with new mail until the three agree once"
+            )
     if listing.left_out:
         warnings.append(
             f"{listing.left_out} messages are left on the server: UIDL does not mention them"

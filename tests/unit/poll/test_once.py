@@ -248,6 +248,7 @@ async def test_adopting_goes_on_after_an_incomplete_listing(
     desk.server.add(A, B)
     desk.server.faults.not_listed = {b"u2"}
     await desk.poll_well()
+    assert any("count as seen" in warning for warning in desk.warnings)
     desk.server.faults.not_listed = set()
     await desk.poll_well()
     desk.server.add(C)
