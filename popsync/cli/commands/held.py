@@ -19,7 +19,8 @@ from popsync.cli.options import CommandGroup, json_option
 from popsync.cli.terminal import print_json
 from popsync.cli.words import count
 from popsync.errors import SpoolDamaged, escape
-from popsync.ledger.ledger import SqliteLedger, open_ledger
+from popsync.ledger.assembly import open_ledger
+from popsync.ledger.ledger import SqliteLedger
 from popsync.ledger.opening import read_ledger
 from popsync.ledger.reports import HeldDelivery
 from popsync.model import MessageKey
