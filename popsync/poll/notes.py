@@ -12,7 +12,8 @@ from popsync.model import (
 )
 from popsync.poll.content_keys import content_key, is_content_key, is_nameless
 from popsync.poll.events import Listed, Warned
-from popsync.poll.plan import PollPlan, Reason
+from popsync.poll.judgement import Reason
+from popsync.poll.plan import PollPlan
 from popsync.poll.policy import Account
 from popsync.poll.ports import Ports
 from popsync.poll.session import Session

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 REPOSITORY = Path(__file__).parents[2]
-_PLAN, _ONCE, _DISPOSITION = "poll/plan.py", "poll/once.py", "poll/disposition.py"
+_PLAN, _JUDGEMENT = "poll/plan.py", "poll/judgement.py"
+_PARTING, _DISPOSITION = "poll/parting.py", "poll/disposition.py"
 _FOLDER = "destinations/maildir_folder.py"
 _DOT_INTENT = """await self._batch.commit(
             Intent(attempt.parcel.message, self._destination, recipients, DeliveryState.DOT_SENT)
@@ -51,9 +52,9 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "what is delivered is not retrieved again",
-        _PLAN,
+        _JUDGEMENT,
         "return Skip(listed, reason)\n        due",
-        "return _Retrieve(listed)\n        due",
+        "return Retrieve(listed)\n        due",
         "poll/test_plan.py",
     ),
     Rule(
@@ -170,7 +171,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "what comes back after its deletion is looked at",
-        _PLAN,
+        _JUDGEMENT,
         "if known.deletions == 1:",
         "if known.deletions < 0:",
         "poll/test_plan.py",
@@ -191,21 +192,21 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "nothing is deleted while unique-ids are being matched",
-        _PLAN,
+        _JUDGEMENT,
         "        if self._renumbered:\n            return Reason.KEPT_BY_GUARD\n",
         "",
         "poll/test_plan.py",
     ),
     Rule(
         "what is suspect is not deleted by a later poll",
-        _PLAN,
+        _JUDGEMENT,
         "        if known.suspect:\n            return Reason.SUSPECT\n",
         "",
         "poll/test_plan.py",
     ),
     Rule(
         "no QUIT after a message that is not delivered",
-        _ONCE,
+        _PARTING,
         "    if session.unsettled:\n",
         "    if not session:\n",
         "poll/test_once.py",
@@ -268,7 +269,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "what left while it waited here is looked at anew",
-        _PLAN,
+        _JUDGEMENT,
         "and (k.kept is _NOT_KEPT or k.kept is _SPOOLED)",
         "",
         "poll/test_spool.py",

@@ -4,7 +4,8 @@ from popsync.agent.agent import AccountPlan
 from popsync.cli.plan_text import format_plans, plans_document
 from popsync.errors import ConnectFailed
 from popsync.model import ListedMessage, Listing, MessageNumber, UniqueId
-from popsync.poll.plan import PollPlan, Reason, Skip
+from popsync.poll.judgement import Reason, Skip
+from popsync.poll.plan import PollPlan
 
 
 def row(number: int, octets: int = 1000) -> ListedMessage:

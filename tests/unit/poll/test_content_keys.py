@@ -29,7 +29,8 @@ from popsync.poll.content_keys import (
     unseen_names,
     without_key,
 )
-from popsync.poll.plan import PollPlan, Reason, plan_poll
+from popsync.poll.judgement import Reason
+from popsync.poll.plan import PollPlan, plan_poll
 from popsync.poll.policy import Policy
 
 NOW = 1_000_000.0

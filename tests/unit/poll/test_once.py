@@ -24,8 +24,8 @@ from popsync.model import (
     UniqueId,
 )
 from popsync.poll.events import Deleted, Listed, PollEnded, Retrieved
+from popsync.poll.judgement import Reason
 from popsync.poll.once import plan_once
-from popsync.poll.plan import Reason
 from popsync.poll.policy import Policy
 from tests.doubles.destination import (
     DEFERRED,

@@ -10,7 +10,8 @@ from popsync.model import (
     MessageState,
     UniqueId,
 )
-from popsync.poll.plan import PollPlan, Reason, plan_poll
+from popsync.poll.judgement import Reason
+from popsync.poll.plan import PollPlan, plan_poll
 from popsync.poll.policy import Policy
 
 NOW = 1_000_000.0

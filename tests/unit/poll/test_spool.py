@@ -14,7 +14,7 @@ from popsync.errors import (
 )
 from popsync.model import DeliveryState, MessageState, Outcome, Parcel, Refusal
 from popsync.poll import plan
-from popsync.poll.plan import Reason
+from popsync.poll.judgement import Reason
 from popsync.poll.policy import Policy
 from tests.doubles.destination import (
     DEFERRED,
