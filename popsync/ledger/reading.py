@@ -1,6 +1,5 @@
 """All questions to the ledger, on a connection that cannot write."""
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from popsync.ledger.failures import damaged, translated
+from popsync.ledger.known import read_known
 from popsync.ledger.reports import (
     AccountReport,
     DeliveredMessage,
@@ -18,6 +18,7 @@ from popsync.ledger.reports import (
 )
 from popsync.ledger.schema import read_token
 from popsync.ledger.spooling import read_all_spooled, read_spooled
+from popsync.ledger.status import read_accounts, read_held, read_in_doubt, read_standings
 from popsync.ledger.stories import read_delivered, read_stories
 from popsync.model import (
     AccountId,
@@ -29,18 +30,11 @@ from popsync.model import (
     Digest,
     Hint,
     Intent,
-    Kept,
-    KnownMessage,
     MessageKey,
     MessageNumber,
-    MessageState,
-    PollSummary,
     Quiet,
     SpooledMessage,
-    UniqueId,
 )
-
-_MESSAGE_STATES = {state.value: state for state in MessageState}
 
 _ACCOUNT = """
 SELECT id, stamp, polled_before, renumbering, lock_step, content_keys FROM account WHERE key = ?
@@ -60,16 +54,6 @@ SELECT lock_step,
        quiet, quiet_until, stamp
 FROM account WHERE key = ?
 """
-
-# In the order of KnownMessage's fields.
-_KNOWN = """
-SELECT unique_id, digest, state, copies, first_seen, settled_at, next_try, suspect, deletions,
-       oversize, listed_octets, served,
-       iif(spooled = 0, 0, iif(gone_at IS NOT NULL, 2, iif(reason <> '', 3, 1)))
-FROM message WHERE account = ? ORDER BY generation
-"""
-
-_KEPT = (Kept.NOT, Kept.SPOOLED, Kept.LEFT, Kept.DAMAGED)
 
 _MESSAGE = """
 SELECT message.id FROM account JOIN message ON account = account.id
@@ -94,48 +78,6 @@ ORDER BY message.id, destination, delivery.state, staged_as, changed_at, recipie
 
 _STAGED_NAMES = """
 SELECT staged_as FROM delivery WHERE state IN ('staged', 'dot_sent') AND staged_as <> ''
-"""
-
-# SQLite believes in a partial index only when its condition is repeated word for word.
-# In the order of AccountReport's fields, the fields of PollSummary in the place of last_poll.
-_ACCOUNTS = """
-SELECT key, began_at, ended_at, listed, delivered, octets, deleted, held, deferred, error,
-       last_success_at, error_since, total_delivered, total_octets,
-       (SELECT count(*) FROM message INDEXED BY message_open
-        WHERE account = account.id AND state IN ('pending', 'held') AND state = 'pending'),
-       (SELECT count(*) FROM message INDEXED BY message_open
-        WHERE account = account.id AND state IN ('pending', 'held') AND state = 'held'),
-       polled_before, renumbering, lock_step, paused, day, delivered_today, standing
-FROM account ORDER BY key
-"""
-
-_STANDINGS = "SELECT key, standing, paused FROM account"
-
-_IN_DOUBT = """
-SELECT count(*) FROM message INDEXED BY message_open CROSS JOIN delivery ON message = message.id
-WHERE message.state IN ('pending', 'held') AND delivery.state = 'in_doubt'
-"""
-
-# In the order of HeldDelivery's fields.
-_HELD = """
-SELECT message.id, key, unique_id, message.octets, first_seen, destination, recipient, reply,
-       attempts, delivery.next_try, reason, oversize,
-       0, digest, spooled, spooled = 1 AND gone_at IS NOT NULL
-FROM delivery JOIN message ON message = message.id JOIN account ON account = account.id
-WHERE delivery.state = 'held' AND message.state NOT IN ('gone', 'dropped')
-UNION ALL
-SELECT message.id, key, unique_id, message.octets, first_seen, destination, recipient, reply,
-       attempts, delivery.next_try, reason, oversize, 1, digest, spooled, gone_at IS NOT NULL
-FROM message INDEXED BY message_open CROSS JOIN delivery ON message = message.id
-     JOIN account ON account = account.id
-WHERE message.state IN ('pending', 'held') AND spooled = 1
-  AND delivery.state NOT IN ('delivered', 'held')
-UNION ALL
-SELECT message.id, key, unique_id, message.octets, first_seen, '', '', '', 0,
-       next_try, reason, oversize, 0, NULL, 0, 0
-FROM message INDEXED BY message_open JOIN account ON account = account.id
-WHERE message.state IN ('pending', 'held') AND message.state = 'held' AND digest IS NULL
-ORDER BY 1, 6, 7
 """
 
 
@@ -188,7 +130,7 @@ class LedgerReader:
             number, stamp, *flags = row
             polled_before, renumbering, lock_step, content_keys = map(bool, flags)
             return AccountMemory(
-                _read_known(connection, number),
+                read_known(connection, number),
                 polled_before=polled_before,
                 renumbering=renumbering,
                 lock_step=lock_step,
@@ -248,25 +190,22 @@ class LedgerReader:
     def accounts(self) -> Sequence[AccountReport]:
         """Give where each account stands that was ever polled, by name."""
         with self._snapshot() as connection:
-            return tuple(_account_report(row) for row in connection.execute(_ACCOUNTS))
+            return read_accounts(connection)
 
     def standings(self) -> Mapping[AccountId, StoredStanding]:
         """Give how each known account stood with the daemon when it last said so."""
         with self._snapshot() as connection:
-            return {
-                AccountId(key): StoredStanding(standing, bool(paused))
-                for key, standing, paused in connection.execute(_STANDINGS)
-            }
+            return read_standings(connection)
 
     def in_doubt(self) -> int:
         """Count the deliveries whose reply was lost and that are to be sent again."""
         with self._snapshot() as connection:
-            return int(connection.execute(_IN_DOUBT).fetchone()[0])
+            return read_in_doubt(connection)
 
     def held(self) -> Sequence[HeldDelivery]:
         """Give what was set aside or waits in the spool, oldest first, a row for each delivery."""
         with self._snapshot() as connection:
-            return tuple(_held_delivery(row) for row in connection.execute(_HELD))
+            return read_held(connection)
 
     def held_message(self, number: int) -> Sequence[HeldDelivery]:
         """Give the rows of one message; none when it is not, or no longer, held."""
@@ -295,38 +234,6 @@ class LedgerReader:
                 self._connection.rollback()
 
 
-def _read_known(
-    connection: sqlite3.Connection, account: int
-) -> Mapping[UniqueId, tuple[KnownMessage, ...]]:
-    states = _MESSAGE_STATES
-    known: dict[UniqueId, tuple[KnownMessage, ...]] = {}
-    served: dict[str, frozenset[str]] = {}
-    for row in connection.execute(_KNOWN, (account,)):
-        unique_id, digest, state, copies, first, settled, next_try, *rest = row
-        suspect, deletions, oversize, listed_octets, names, kept = rest
-        if names not in served:
-            served[names] = frozenset(json.loads(names))
-        message = KnownMessage(
-            unique_id,
-            digest,
-            states[state],
-            copies,
-            first,
-            settled,
-            next_try,
-            suspect > 0,
-            deletions,
-            oversize == 1,
-            listed_octets,
-            suspect == 2,
-            served[names],
-            _KEPT[kept],
-        )
-        earlier = known.get(unique_id)
-        known[unique_id] = (message,) if earlier is None else (*earlier, message)
-    return known
-
-
 def _read_deliveries(
     connection: sqlite3.Connection, message: MessageKey, number: int
 ) -> Mapping[DeliveryKey, DeliveryStatus]:
@@ -334,12 +241,6 @@ def _read_deliveries(
         DeliveryKey(message, destination, recipient): DeliveryStatus(DeliveryState(state), *rest)
         for destination, recipient, state, *rest in connection.execute(_DELIVERIES, (number,))
     }
-
-
-def _held_delivery(row: tuple[Any, ...]) -> HeldDelivery:
-    oversize, is_waiting, digest, spooled, left = row[-5:]
-    flags = bool(oversize), bool(is_waiting), digest, bool(spooled), bool(left)
-    return HeldDelivery._make((*row[:-5], *flags))
 
 
 def _intent(account: AccountId, row: tuple[Any, ...], recipients: tuple[str, ...]) -> Intent:
@@ -352,10 +253,3 @@ def _intent(account: AccountId, row: tuple[Any, ...], recipients: tuple[str, ...
         staged_as,
         changed_at,
     )
-
-
-def _account_report(row: tuple[Any, ...]) -> AccountReport:
-    key, began_at, *_ = row
-    summary = None if began_at is None else PollSummary(*row[1:10])
-    flags = map(bool, row[-7:-3])
-    return AccountReport._make((key, summary, *row[10:-7], *flags, *row[-3:]))
