@@ -48,7 +48,7 @@ RULES: Sequence[Rule] = (
         "poll/batch.py",
         "        if key in settled:\n            session.settled",
         "        if rows:\n            session.settled",
-        "poll/test_once.py",
+        "poll/test_once_destinations.py",
     ),
     Rule(
         "what is delivered is not retrieved again",
@@ -146,7 +146,7 @@ RULES: Sequence[Rule] = (
         "poll/batch.py",
         "    if doubts:\n",
         "    if doubts < 0:\n",
-        "poll/test_once.py",
+        "poll/test_once_destinations.py",
     ),
     Rule(
         "retrieval ends when no destination takes mail",
@@ -181,7 +181,7 @@ RULES: Sequence[Rule] = (
         "poll/deletions.py",
         "here[listed.unique_id] == session.plan.rows[listed.unique_id]\n",
         "bool(here)\n",
-        "poll/test_once.py",
+        "poll/test_once_unique_ids.py",
     ),
     Rule(
         "a renumbered maildrop is matched, not delivered anew",
@@ -209,7 +209,7 @@ RULES: Sequence[Rule] = (
         _PARTING,
         "    if session.unsettled:\n",
         "    if not session:\n",
-        "poll/test_once.py",
+        "poll/test_once_destinations.py",
     ),
     Rule(
         "what only the spool has is not deleted",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from popsync.ledger import SqliteLedger, open_ledger
-from popsync.model import AccountId, DeliveryState, Digest, MessageKey, UniqueId
+from popsync.model import AccountId, DeliveryState, Digest, MessageKey, MessageState, UniqueId
 from popsync.poll.allowance import Allowance
 from popsync.poll.events import Delivered, Event, NotDelivered, PollReport, Warned
 from popsync.poll.once import poll_once
@@ -15,6 +15,9 @@ from tests.doubles.maildrop import RemoteMaildrop, TrackedContent
 
 ACCOUNT_ID = AccountId("jane@pop.example.org")
 DAY_S = 86400.0
+KEEP = Policy(deletes=False)
+DELETE = Policy(deletes=True)
+A, B, C = b"Subject: a\r\n\r\na", b"Subject: b\r\n\r\nb", b"Subject: c\r\n\r\nc"
 
 
 class Desk:
@@ -154,3 +157,9 @@ def recipients_of(destination: str) -> tuple[str, ...]:
 def message_key(octets: bytes, unique_id: bytes) -> MessageKey:
     """Give the key of a message of the account."""
     return MessageKey(ACCOUNT_ID, UniqueId(unique_id), Digest(TrackedContent(octets).digest))
+
+
+async def state_of(desk: Desk, unique_id: bytes = b"u1") -> MessageState:
+    """Give where the newest message under a unique-id stands."""
+    memory = await desk.ledger.memory(ACCOUNT_ID)
+    return memory.messages[UniqueId(unique_id)][-1].state

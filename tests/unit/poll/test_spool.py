@@ -15,17 +15,15 @@ from popsync.errors import (
 from popsync.model import DeliveryState, MessageState, Outcome, Parcel, Refusal
 from popsync.poll import plan
 from popsync.poll.judgement import Reason
-from popsync.poll.policy import Policy
 from tests.doubles.destination import (
     DEFERRED,
     REJECTED,
     OneShotDestination,
     TwoPhaseDestination,
 )
-from tests.doubles.polling import ACCOUNT_ID, DAY_S, Desk
+from tests.doubles.polling import ACCOUNT_ID, DAY_S, DELETE, Desk, state_of
 
 A, B, C = (b"Message-ID: <%c@x>\r\n\r\n%c" % (c, c) for c in b"abc")
-DELETE = Policy(deletes=True)
 LATER_S = 600
 
 
@@ -33,12 +31,6 @@ async def restart(desk: Desk) -> None:
     """End the process and begin another."""
     await desk.close()
     await desk.open()
-
-
-async def state_of(desk: Desk, unique_id: bytes = b"u1") -> MessageState:
-    """Give where a message stands."""
-    memory = await desk.ledger.memory(ACCOUNT_ID)
-    return memory.messages[unique_id][-1].state  # type: ignore[index]
 
 
 async def put_off(desk: Desk, destination: TwoPhaseDestination, *messages: bytes) -> None:
