@@ -1,7 +1,6 @@
 """Memory does not grow with a line, a message or a listing (P8): popsync as a process."""
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -10,31 +9,18 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.pop3_script import ScriptedServer, Talk
+from tests.soak.gauge import MIB, measure
 from tests.system.commands import write_config
 
-MIB = 1 << 20
 MB = 1000**2
 PIECE = b"x" * MIB
 MANY = 200_000
 
 
-# A process begins with the largest memory of the one that it was forked from, so a small one
-# stands between.
-_MEASURE = """
-import resource, subprocess, sys
-status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
-print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
-"""
-
-
 def _run(*options: str | Path) -> tuple[int, int]:
     """Run popsync to its end; give its exit status and its largest memory in octets."""
-    command = [sys.executable, "-m", "popsync", *map(str, options)]
-    measured = subprocess.run(
-        [sys.executable, "-c", _MEASURE, *command], stdout=subprocess.PIPE, text=True, check=True
-    )
-    status, octets = map(int, measured.stdout.split())
-    return status, octets
+    run = measure([sys.executable, "-m", "popsync", *map(str, options)])
+    return run.status, run.most_octets
 
 
 async def _next_line(talk: Talk) -> bytes:

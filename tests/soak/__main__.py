@@ -62,7 +62,7 @@ def run_known(root: Path, _minutes: float) -> bool:
     polls = measure_known(root)
     for poll in polls:
         say(str(poll))
-    return all(poll.took_s < 2 and poll.most_octets < 200_000_000 for poll in polls)
+    return all(poll.run.took_s < 2 and poll.run.most_octets < 200_000_000 for poll in polls)
 
 
 def run_stop(root: Path, _minutes: float) -> bool:

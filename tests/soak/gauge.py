@@ -1,6 +1,10 @@
 """What a process takes of the machine, as Linux tells it."""
 
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +20,38 @@ class Usage(NamedTuple):
     threads: int
     cpu_s: float
     """User and system time since it began; without that of its children."""
+
+
+class Run(NamedTuple):
+    """One process from its start to its exit."""
+
+    status: int
+    took_s: float
+    cpu_s: float
+    """User and system time."""
+    most_octets: int
+    """Resident, at its largest."""
+
+
+# A process begins with the largest memory of the one that it was forked from, so a small one
+# stands between.
+_MEASURE = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+"""
+
+
+def measure(command: Sequence[str]) -> Run:
+    """Run ``command``, without what it prints, and give what it took."""
+    began_at = time.monotonic()
+    measured = subprocess.run(
+        [sys.executable, "-c", _MEASURE, *command], stdout=subprocess.PIPE, text=True, check=True
+    )
+    took_s = time.monotonic() - began_at
+    status, cpu_s, most_octets = measured.stdout.split()
+    return Run(int(status), took_s, float(cpu_s), int(most_octets))
 
 
 def look_at(pid: int) -> Usage:

@@ -6,12 +6,9 @@ to do, the next one recognises the listing.
 """
 
 import asyncio
-import os
 import socketserver
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +18,7 @@ from popsync.ledger import open_ledger
 from popsync.model import AccountId, DeliveryChange, DeliveryKey, DeliveryState
 from tests.doubles.retrieved import make_key, make_seen
 from tests.soak.fleet import INBOX
-from tests.soak.gauge import MIB
+from tests.soak.gauge import MIB, Run, measure
 from tests.system.commands import write_config
 
 MESSAGES = 100_000
@@ -36,16 +33,13 @@ class Poll(NamedTuple):
     """One process."""
 
     does: str
-    took_s: float
-    cpu_s: float
-    most_octets: int
-    """Resident, at its largest."""
+    run: Run
 
     def __str__(self) -> str:
         """One line."""
         return (
-            f"{self.does}: {self.took_s:.2f} s, {self.cpu_s:.2f} s of a processor, "
-            f"at most {self.most_octets / MIB:.0f} MiB resident"
+            f"{self.does}: {self.run.took_s:.2f} s, {self.run.cpu_s:.2f} s of a processor, "
+            f"at most {self.run.most_octets / MIB:.0f} MiB resident"
         )
 
 
@@ -83,13 +77,9 @@ async def _fill_ledger(state_dir: Path, names: list[bytes]) -> None:
 
 
 def _poll(config: Path, does: str) -> Poll:
-    began_at = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", "popsync", "-c", config, "once"])
-    _, status, usage = os.wait4(process.pid, 0)
-    took_s = time.monotonic() - began_at
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, process.returncode
-    return Poll(does, took_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    run = measure([sys.executable, "-m", "popsync", "-c", str(config), "once"])
+    assert run.status == 0, run.status
+    return Poll(does, run)
 
 
 @contextmanager
