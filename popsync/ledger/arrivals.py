@@ -33,6 +33,7 @@ WHERE account = ? AND digest = ? AND settled_at IS NOT NULL ORDER BY length(serv
 _BURY_STUMPS = """
 UPDATE message SET state = 'gone', gone_at = ?, next_try = NULL, spooled = 0
 WHERE account = ? AND unique_id = ? AND suspect > 0 AND digest <> ?
+RETURNING id
 """
 
 _FORGET = "DELETE FROM message WHERE id = ?"
@@ -149,7 +150,10 @@ class Arrivals:
     def _bury_stumps(self, seen: SeenMessage) -> None:
         self.flush()
         values = self._now, self._account, seen.message.unique_id, seen.message.digest
-        self._connection.execute(_BURY_STUMPS, values)
+        buried = {number for (number,) in self._connection.execute(_BURY_STUMPS, values)}
+        # Told of in this very transaction, too, they stay buried, unless they come once more.
+        self.touched -= buried
+        self.new -= buried
 
     def _owe(self, seen: SeenMessage, number: int, *, is_new: bool) -> None:
         self.touched.add(number)

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from popsync.ledger.recording import note_unretrieved, record
@@ -80,7 +80,15 @@ def memory_after(
         return [messages.fetchall(), deliveries.fetchall(), totals.fetchall()]
 
 
+STUMP_THEN_WHOLE = [
+    make_seen(make_key(b"a", b"one"), INBOX, suspect=True),
+    make_seen(make_key(b"a", b"two"), INBOX),
+]
+
+
 @given(st.lists(SEEN, min_size=1, max_size=8), st.integers(0, 3), st.integers(1, 3))
+@example([*STUMP_THEN_WHOLE, STUMP_THEN_WHOLE[0]._replace(suspect=False)], 0, 2)
+@example(STUMP_THEN_WHOLE, 1, 2)
 def test_many_messages_in_one_transaction_are_as_one_by_one(
     seen: list[SeenMessage], refused: int, every: int
 ) -> None:

@@ -67,7 +67,7 @@ def listings(draw: st.DrawFn) -> Listing:
 def test_every_row_gets_exactly_one_verdict(
     listing: Listing, memory: AccountMemory, policy: Policy
 ) -> None:
-    """Retrieved, deleted or left alone; in order, but what failed to be retrieved comes last."""
+    """Retrieved, deleted or left alone; in order, but what failed, or is in doubt, comes last."""
     plan = plan_poll(listing, memory, policy, NOW)
     skipped = tuple(skip.listed for skip in plan.skip)
 
@@ -77,7 +77,10 @@ def test_every_row_gets_exactly_one_verdict(
     last = {
         unique_id
         for unique_id, generations in memory.messages.items()
-        if any(k.digest is None and k.state is MessageState.PENDING for k in generations)
+        if any(
+            k.suspect or (k.digest is None and k.state is MessageState.PENDING)
+            for k in generations
+        )
     }
     assert list(plan.retrieve) == sorted(
         plan.retrieve, key=lambda listed: (listed.unique_id in last, listed.number)
