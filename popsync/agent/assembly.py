@@ -164,7 +164,8 @@ class Assembly:
         ):
             return self._destinations[name]
         world = self._world
-        return destination_for(name, config, world.ledger.token, world.steps, world.syncs)
+        token, stopping = world.ledger.token, world.stopping
+        return destination_for(name, config, token, world.steps, world.syncs, stopping=stopping)
 
     def _limits_for(self, config: Config) -> ConnectionLimits:
         if self._limits is not None and self._config and self._config.limits == config.limits:

@@ -94,12 +94,19 @@ def pop3_settings_for(account: AccountConfig, config: Config, scratch: Scratch) 
 
 
 def destination_for(
-    name: str, config: Config, token: str, steps: DurableSteps, syncs: SharedSyncs
+    name: str,
+    config: Config,
+    token: str,
+    steps: DurableSteps,
+    syncs: SharedSyncs,
+    *,
+    stopping: Callable[[], bool],
 ) -> Destination:
     """Build the destination called ``name``; it opens nothing before it is used.
 
     token: names the ledger, so that two of them never use one another's files.
     syncs: what all Maildirs share.
+    stopping: once it gives True, relays are offered no further message.
     """
     hostname = platform.node() or "localhost"
     match config.destinations[name]:
@@ -108,16 +115,20 @@ def destination_for(
                 name, path, token=token, hostname=hostname, steps=steps, syncs=syncs
             )
         case config_model.SmtpDestination() as smtp:
-            return _smtp_destination(name, smtp, config, hostname)
+            return _smtp_destination(name, smtp, config, hostname, stopping)
         case config_model.LmtpDestination() as lmtp:
-            return _lmtp_destination(name, lmtp, hostname)
+            return _lmtp_destination(name, lmtp, hostname, stopping)
 
 
 # Importing SMTP and LMTP takes as long as the rest of a poll with nothing new.
 
 
 def _smtp_destination(
-    name: str, smtp: config_model.SmtpDestination, config: Config, hostname: str
+    name: str,
+    smtp: config_model.SmtpDestination,
+    config: Config,
+    hostname: str,
+    stopping: Callable[[], bool],
 ) -> SmtpDestination:
     from popsync.destinations.smtp import SmtpDestination, SmtpSettings  # noqa: PLC0415
 
@@ -131,11 +142,14 @@ def _smtp_destination(
         connections=smtp.connections,
         hello=hostname,
     )
-    return SmtpDestination(name, settings)
+    return SmtpDestination(name, settings, stopping=stopping)
 
 
 def _lmtp_destination(
-    name: str, lmtp: config_model.LmtpDestination, hostname: str
+    name: str,
+    lmtp: config_model.LmtpDestination,
+    hostname: str,
+    stopping: Callable[[], bool],
 ) -> LmtpDestination:
     from popsync.destinations.lmtp import LmtpDestination, LmtpSettings  # noqa: PLC0415
 
@@ -146,7 +160,7 @@ def _lmtp_destination(
         connections=lmtp.connections,
         hello=hostname,
     )
-    return LmtpDestination(name, settings)
+    return LmtpDestination(name, settings, stopping=stopping)
 
 
 def _tls(config: AccountConfig | config_model.SmtpDestination) -> TlsOptions:

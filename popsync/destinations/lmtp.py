@@ -33,7 +33,13 @@ class LmtpSettings:
 class LmtpDestination(RelayDestination):
     """Hands messages to an LMTP server, which answers for each recipient."""
 
-    def __init__(self, name: str, settings: LmtpSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: LmtpSettings,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         opening = Opening(
             connect=_connector(settings),
             greetings=LMTP.greetings,
@@ -41,7 +47,12 @@ class LmtpDestination(RelayDestination):
             deadlines=settings.deadlines,
         )
         super().__init__(
-            name, opening, LMTP, connections=settings.connections, reuse=settings.reuse
+            name,
+            opening,
+            LMTP,
+            connections=settings.connections,
+            reuse=settings.reuse,
+            stopping=stopping,
         )
 
 

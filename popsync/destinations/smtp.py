@@ -37,7 +37,13 @@ class SmtpSettings:
 class SmtpDestination(RelayDestination):
     """Hands messages to an SMTP server, most often the local MTA."""
 
-    def __init__(self, name: str, settings: SmtpSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: SmtpSettings,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         connect = partial(
             connect_tcp,
             settings.host,
@@ -59,4 +65,5 @@ class SmtpDestination(RelayDestination):
             replace(SMTP, require_8bitmime=settings.require_8bitmime),
             connections=settings.connections,
             reuse=settings.reuse,
+            stopping=stopping,
         )

@@ -41,6 +41,7 @@ class Batch:
     """The parcels of one call, in order, and its journal.
 
     on_accepted: called once, when the server has taken its first message for somebody.
+    stopping: once it gives True, nobody takes another parcel.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Batch:
         parcels: Sequence[Parcel],
         journal: Journal,
         on_accepted: Callable[[], None] = lambda: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._waiting = deque(parcels)
+        self._stopping = stopping
         self._journal = journal
         self._on_accepted = on_accepted
         self._settled: list[Outcome] = []
@@ -62,8 +65,8 @@ class Batch:
 
     @property
     def waiting(self) -> int:
-        """How many parcels nobody has taken."""
-        return len(self._waiting)
+        """How many parcels there are to take."""
+        return 0 if self._stopping() else len(self._waiting)
 
     def stop(self) -> None:
         """Let nobody take another parcel; what is in hand is finished."""

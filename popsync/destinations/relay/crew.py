@@ -24,9 +24,14 @@ class Crew:
     """All links that carry one batch."""
 
     def __init__(
-        self, parcels: Sequence[Parcel], journal: Journal, links: LinkPool, carry: Carry
+        self,
+        parcels: Sequence[Parcel],
+        journal: Journal,
+        links: LinkPool,
+        carry: Carry,
+        stopping: Callable[[], bool],
     ) -> None:
-        self._batch = Batch(parcels, journal, self._call_helpers)
+        self._batch = Batch(parcels, journal, self._call_helpers, stopping)
         self._links = links
         self._carry = carry
         self._helpers: list[asyncio.Task[None]] = []

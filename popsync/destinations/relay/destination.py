@@ -16,7 +16,10 @@ from popsync.model import Intent, Journal, Outcome, Parcel, Refusal
 
 
 class RelayDestination:
-    """A destination that takes messages over SMTP or LMTP (``poll.ports.Destination``)."""
+    """A destination that takes messages over SMTP or LMTP (``poll.ports.Destination``).
+
+    stopping: once it gives True, the messages in hand are finished and no other is begun.
+    """
 
     def __init__(
         self,
@@ -26,9 +29,11 @@ class RelayDestination:
         *,
         connections: int,
         reuse: Reuse,
+        stopping: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
+        self._stopping = stopping
         self._opening = opening
         self._dialect = dialect
         self._links = LinkPool(
@@ -71,7 +76,7 @@ class RelayDestination:
         DestinationUnavailable when the rest has to wait, also after three messages in a row were
         rejected, or three deferred, and none was accepted; LedgerError, SecretUnavailable.
         """
-        crew = Crew(parcels, journal, self._links, self._carry)
+        crew = Crew(parcels, journal, self._links, self._carry, self._stopping)
         with destination_failures(self._name):
             await crew.run()
 

@@ -137,6 +137,7 @@ def make_smtp(
     tls: TlsOptions | None = None,
     password: str | None = None,
     user: str = "",
+    stopping: Callable[[], bool] = lambda: False,
 ) -> SmtpDestination:
     """Make the destination ``local`` for a server on ``port``."""
 
@@ -154,7 +155,7 @@ def make_smtp(
         deadlines=deadlines,
         reuse=reuse or Reuse(),
     )
-    return SmtpDestination("local", settings)
+    return SmtpDestination("local", settings, stopping=stopping)
 
 
 def make_lmtp(

@@ -272,3 +272,21 @@ async def test_a_helper_comes_too_late_when_others_have_taken_the_connections() 
 
     assert first.kinds() == second.kinds() == ["receipt"] * 30
     assert len(script.sessions) == 3
+
+
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()], ids=["pipelining", "lock-step"])
+async def test_a_stop_finishes_what_is_in_hand_and_begins_nothing(
+    extensions: tuple[str, ...],
+) -> None:
+    """Each link has one message in hand, and one whose envelope rode along; the rest can wait."""
+    script, links = SmtpScript(extensions), 3
+    journal = CheckingJournal()
+    async with script.on_tcp() as port:
+        destination = make_smtp(
+            port, connections=links, stopping=lambda: len(script.messages) >= 9
+        )
+        await destination.deliver(MANY, journal)
+        await destination.close()
+
+    assert 9 <= len(script.messages) <= 9 + 2 * links
+    assert journal.kinds() == ["receipt"] * len(script.messages)
