@@ -72,11 +72,12 @@ def format_status(
 def _status_row(row: AccountStatus, now: float) -> tuple[str | int, ...]:
     name = row.name or escape(row.account)
     planned, state = _describe_next_poll(row.live, now), _describe_state(row, now)
-    if row.report is None or row.report.last_poll is None:
-        return (name, "never", planned, 0, 0, 0, 0, state)
     report = row.report
+    if report is None:
+        return (name, "never", planned, 0, 0, 0, 0, state)
+    ended = format_when(report.last_poll.ended_at, now) if report.last_poll else "never"
     counts = (_count_today(report, now), report.total_delivered, report.pending, report.held)
-    return (name, format_when(row.report.last_poll.ended_at, now), planned, *counts, state)
+    return (name, ended, planned, *counts, state)
 
 
 def _describe_next_poll(live: AccountOverview | None, now: float) -> str:
@@ -134,7 +135,8 @@ def _describe_live(live: AccountOverview, now: float) -> str:
 
 def _describe_health(report: AccountReport | None, now: float) -> str:
     if report is None or report.last_poll is None:
-        return "not polled yet"
+        begun = report is not None and (report.total_delivered or report.pending or report.held)
+        return "no poll was finished yet" if begun else "not polled yet"
     if report.error_since is not None:
         error = escape(report.last_poll.error, limit=500)
         return f"failing for {format_span(now - report.error_since)}: {error}"

@@ -68,3 +68,12 @@ def test_what_nobody_knows_is_said(tmp_path: Path) -> None:
     assert (unknown.returncode, unknown.stdout) == (64, "")
     assert unknown.stderr == "popsync: the ledger knows no message '<nobody@example.org>'\n"
     assert (stranger.returncode, "did you mean 'jane'?" in stranger.stderr) == (64, True)
+
+
+def test_a_number_that_no_ledger_counts_to_is_a_mistake_of_usage(tmp_path: Path) -> None:
+    """And not a bug of ours."""
+    config = write_config(tmp_path / "popsync.toml", 'state_dir = "state"\n')
+    asked = popsync("-c", config, "log", "-n", "9" * 20)
+
+    assert asked.returncode == 64
+    assert "-n" in asked.stderr

@@ -8,13 +8,16 @@ from popsync.cli.story_text import delivered_document, format_delivered
 from popsync.cli.terminal import print_json
 from popsync.ledger.opening import read_ledger
 
+MAX_SHOWN = 1_000_000_000
+"""More than SQLite counts to would be a bug to it and not a mistake of the user's."""
+
 
 @click.command("log", cls=Command)
 @click.option(
     "-n",
     "--number",
     "most",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=MAX_SHOWN),
     default=20,
     show_default=True,
     metavar="N",

@@ -90,8 +90,18 @@ def test_an_account_that_does_well() -> None:
 def test_nothing_polled_yet_is_no_error() -> None:
     """Without a ledger, or before its first poll, an account is simply not polled yet."""
     assert states(gmx=configured("jane")) == ["gmx never - 0 0 0 0 not polled yet"]
-    assert states(reported("jane", last_poll=None), gmx=configured("jane")) == [
-        "gmx never - 0 0 0 0 not polled yet"
+    nothing = reported(
+        "jane", last_poll=None, total_delivered=0, pending=0, held=0, delivered_today=0
+    )
+    assert states(nothing, gmx=configured("jane")) == ["gmx never - 0 0 0 0 not polled yet"]
+
+
+def test_a_first_poll_that_was_cut_off_still_shows_what_it_delivered() -> None:
+    """As `log` does: the ledger knows it, whether a poll ended or not."""
+    report = reported("jane", last_poll=None, last_success_at=None, delivered_today=0)
+
+    assert states(report, gmx=configured("jane")) == [
+        "gmx never - 0 1,234 1 3 no poll was finished yet"
     ]
 
 
