@@ -95,7 +95,8 @@ def _count_today(report: AccountReport, now: float) -> int:
 def _describe_state(row: AccountStatus, now: float) -> str:
     if not row.name:
         return "no longer in the configuration"
-    parts = (_describe_activity(row, now), _describe_health(row.report, now))
+    health = _describe_unwritten(row, now) or _describe_health(row.report, now)
+    parts = (_describe_activity(row, now), health)
     return "; ".join(filter(None, parts))
 
 
@@ -131,6 +132,15 @@ def _describe_live(live: AccountOverview, now: float) -> str:
             return "paused"
         case _:
             return ""
+
+
+def _describe_unwritten(row: AccountStatus, now: float) -> str:
+    """Say what the daemon knows and could not write down: most often that the disk is full."""
+    since = row.live.standing.failing_since if row.live is not None else None
+    if row.live is None or since is None or (row.report and row.report.error_since is not None):
+        return ""
+    error = escape(row.live.standing.trouble.partition(": ")[2], limit=500)
+    return f"failing for {format_span(now - since)}: {error}"
 
 
 def _describe_health(report: AccountReport | None, now: float) -> str:

@@ -215,3 +215,14 @@ def test_while_the_files_are_broken_the_daemon_names_the_accounts() -> None:
         ("gmx", "jane@pop.example", True)
     ]
     assert rows[0].report is not None
+
+
+def test_trouble_that_the_ledger_could_not_take_is_shown_all_the_same() -> None:
+    """Its disk may be full; the daemon knows it, as does its log."""
+    standing = Standing(
+        failures=2, failing_since=NOW - 300, trouble="LedgerUnavailable: the disk is full"
+    )
+    overview = live(AccountState.BACKING_OFF, standing=standing)
+
+    assert live_state(overview).endswith("failing for 5 minutes: the disk is full")
+    assert live_state(overview, reported("jane", error_since=NOW - 60)).count("failing") == 1
