@@ -1,4 +1,4 @@
-"""How many octets all polls together may have in memory."""
+"""What all polls together may have in memory."""
 
 import asyncio
 from contextlib import suppress
@@ -12,6 +12,9 @@ SESSION_OCTETS = 160 * 1024
 
 PATIENCE_S = 0.25
 
+MAX_AHEAD = 2
+"""So many accounts may have in memory what the ledger knows before their servers answer."""
+
 
 class Allowance:
     """Counts what was retrieved and is not delivered yet, over all accounts.
@@ -24,6 +27,7 @@ class Allowance:
     def __init__(self, max_octets: int = MAX_OCTETS, *, patience_s: float = PATIENCE_S) -> None:
         self._max_octets = max_octets
         self._patience_s = patience_s
+        self.ahead = asyncio.Semaphore(MAX_AHEAD)
         self._octets = 0
         self._room = asyncio.Event()
         self._room.set()

@@ -13,7 +13,7 @@ from popsync.poll.plan import plan_poll
 from popsync.poll.policy import Account
 from popsync.poll.ports import Maildrop, Ports
 from popsync.poll.quiet import find_quiet, is_quiet
-from popsync.poll.recalling import Recall, recalling
+from popsync.poll.recalling import Recall, let_go, recalling
 from popsync.poll.renumbering import find_vanished
 from popsync.poll.session import Session
 from popsync.poll.shifted import doubt_shifted, doubted_digests
@@ -73,6 +73,7 @@ async def _use_session(
     spooled = ports.spool.held(account.id)
     vanished = find_vanished(memory, plan.gone, spooled, listed=plan.rows)
     vanished |= doubted_digests(memory)
+    memory = let_go(memory, listing, plan, vanished)
     session = Session(account, ports, memory, listing, plan, tally.down, vanished)
     try:
         await _carry(maildrop, session)
