@@ -151,6 +151,12 @@ class SqliteLedger:
             lambda connection: polling.note_deletions(connection, account, unique_ids)
         )
 
+    async def note_undeleted(self, account: AccountId, unique_ids: Sequence[UniqueId]) -> None:
+        """Forget the one DELE of each: what is listed since was looked at, and stays."""
+        await self._write(
+            lambda connection: polling.note_undeleted(connection, account, unique_ids)
+        )
+
     async def close_listing(
         self, account: AccountId, *, gone: Sequence[UniqueId], renumbering: bool
     ) -> None:

@@ -17,6 +17,10 @@ UPDATE message SET deletions = deletions + 1
 WHERE account = ? AND unique_id = ? AND state <> 'gone'
 """
 
+_FORGET_DELETION = """
+UPDATE message SET deletions = 0 WHERE account = ? AND unique_id = ? AND deletions = 1
+"""
+
 # What lies in the spool is delivered without the server. What a crash left half done waits for its
 # recovery, which needs none either; what the operator dropped stays dropped should it come back.
 # All else is beyond reach: even a held message could only be tried again by retrieving it.
@@ -62,6 +66,14 @@ def note_deletions(
     """Count a DELE that is about to be issued for each."""
     number = number_of_account(connection, account)
     connection.executemany(_COUNT_DELETION, [(number, unique_id) for unique_id in unique_ids])
+
+
+def note_undeleted(
+    connection: sqlite3.Connection, account: AccountId, unique_ids: Iterable[UniqueId]
+) -> None:
+    """Forget the one DELE of each."""
+    number = number_of_account(connection, account)
+    connection.executemany(_FORGET_DELETION, [(number, unique_id) for unique_id in unique_ids])
 
 
 def close_listing(

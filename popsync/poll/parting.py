@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from popsync.errors import MaildropError, PopsyncError, RemoteProtocolError, StreamError
 from popsync.model import ListedMessage, MessageState, UnretrievedMessage
 from popsync.poll.content_keys import is_nameless, next_hints
-from popsync.poll.deletions import choose_doomed
+from popsync.poll.deletions import choose_doomed, find_undeleted
 from popsync.poll.events import Deleted, Warned
 from popsync.poll.policy import Account
 from popsync.poll.ports import Maildrop, Ports
@@ -26,6 +26,7 @@ async def end_session(maildrop: Maildrop, session: Session, tally: Tally) -> Pur
     account, ports = session.account, session.ports
     doomed = choose_doomed(session)
     agreed = await _delete(maildrop, session, doomed) if doomed else ()
+    await _note_undeleted(session, doomed)
     await quit_session(maildrop, account, ports, doomed, session)
     await _note_hints(session, deleted=agreed)
     if agreed:
@@ -54,8 +55,15 @@ async def part_broken(session: Session, error: PopsyncError) -> Purpose:
 async def part_early(session: Session, *, broken: ListedMessage | None = None) -> Purpose:
     """Give whether there is something to delete, which then needs a session of its own."""
     await _note_hints(session, broken=broken)
-    deletes = choose_doomed(session) and not session.ports.stopping()
-    return Purpose.DELETIONS if deletes else Purpose.NOTHING
+    doomed = choose_doomed(session)
+    await _note_undeleted(session, doomed)
+    return Purpose.DELETIONS if doomed and not session.ports.stopping() else Purpose.NOTHING
+
+
+async def _note_undeleted(session: Session, doomed: Sequence[ListedMessage]) -> None:
+    """Remember what was looked at since its DELE and stays, so that it is not looked at again."""
+    if undeleted := find_undeleted(session, doomed):
+        await session.ports.ledger.note_undeleted(session.account.id, undeleted)
 
 
 async def _delete(

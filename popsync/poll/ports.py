@@ -213,6 +213,10 @@ class Ledger(Protocol):
         """Count a DELE that is about to be issued for each."""
         ...
 
+    async def note_undeleted(self, account: AccountId, unique_ids: Sequence[UniqueId]) -> None:
+        """Forget the one DELE of each: what is listed since was looked at, and stays."""
+        ...
+
     async def close_listing(
         self, account: AccountId, *, gone: Sequence[UniqueId], renumbering: bool
     ) -> None:

@@ -46,7 +46,8 @@ class PollMachine(RuleBasedStateMachine):
 
     At every deletion: both have the message and the ledger says so (P1, P2). In the end, once all
     faults are over: every message is in the Maildir exactly once and at the server at least once;
-    every repeat there carries the mark and is owed to a lost reply or a crash (P4).
+    every repeat there carries the mark and is owed to a lost reply or a crash (P4); and nothing is
+    retrieved any more.
     """
 
     def __init__(self) -> None:
@@ -322,6 +323,9 @@ class PollMachine(RuleBasedStateMachine):
             for held in self.runner.run(self.desk.ledger.held()):
                 self.runner.run(self.desk.ledger.retry_held(held.id))
             self.desk.now += 5 * 3600
+        retrieved = self.desk.server.count("RETR")
+        self.runner.run(self.desk.poll_well())
+        assert self.desk.server.count("RETR") == retrieved, "what is settled is left alone"
 
     def check_arrivals(self) -> None:
         """Exactly once into the Maildir, at least once and else marked to the server (P4)."""

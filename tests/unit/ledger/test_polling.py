@@ -133,6 +133,20 @@ async def test_deletions_are_counted(ledger: SqliteLedger) -> None:
     assert [m.deletions for m in await known(ledger)] == [2]
 
 
+async def test_only_a_single_deletion_is_forgotten(ledger: SqliteLedger) -> None:
+    """What was told twice to go has been looked at in between."""
+    await settle(ledger, U1)
+    await ledger.note_deletions(ACCOUNT, [U1.unique_id])
+    await ledger.note_undeleted(ACCOUNT, [U1.unique_id, UniqueId(b"unknown")])
+    after_one = [m.deletions for m in await known(ledger)]
+    await ledger.note_deletions(ACCOUNT, [U1.unique_id])
+    await ledger.note_deletions(ACCOUNT, [U1.unique_id])
+    await ledger.note_undeleted(ACCOUNT, [U1.unique_id])
+
+    assert after_one == [0]
+    assert [m.deletions for m in await known(ledger)] == [2]
+
+
 async def test_the_last_poll_is_kept_and_errors_keep_their_beginning(ledger: SqliteLedger) -> None:
     """Status shows since when it fails, and when it last went well."""
     good = PollSummary(1.0, 2.0, listed=5, delivered=3, octets=300, deleted=1, held=1, deferred=1)

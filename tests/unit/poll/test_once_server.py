@@ -13,7 +13,11 @@ from popsync.model import MessageState
 from popsync.poll.policy import Policy
 from tests.doubles.destination import TwoPhaseDestination
 from tests.doubles.maildrop import AtQuit
-from tests.doubles.polling import ACCOUNT_ID, DELETE, KEEP, A, B, C, Desk, state_of
+from tests.doubles.polling import ACCOUNT_ID, DAY_S, DELETE, KEEP, A, B, C, Desk, state_of
+
+
+async def _go_on(_burst: int) -> None:
+    """Let the messages come."""
 
 
 async def test_a_refused_login_is_the_polls_error(desk: Desk) -> None:
@@ -95,6 +99,129 @@ async def test_a_server_that_forgets_deletions_is_told_again_and_pointed_out(des
     assert desk.server.count("DELE") == 6
     assert desk.server.count("RETR") == 2
     assert desk.warnings == ["the server keeps 1 messages that were deleted often"]
+
+
+@pytest.mark.parametrize("policy", [KEEP, Policy(deletes=True, delete_after_s=DAY_S)])
+async def test_what_stays_after_a_deletion_that_had_no_effect_is_looked_at_once(
+    desk: Desk, inbox: TwoPhaseDestination, policy: Policy
+) -> None:
+    """The look ends with itself where it leads to no deletion, as in keep mode."""
+    desk.policy = DELETE
+    desk.server.add(A, B)
+    desk.server.faults.at_quit = AtQuit.FORGOTTEN
+    await desk.poll_well()
+    desk.policy = policy
+
+    for _ in range(3):
+        await desk.poll_well()
+
+    assert desk.server.count("RETR") == 2 + 2
+    assert desk.server.count("DELE") == 2
+    assert inbox.contents == [A, B]
+
+
+async def test_a_unique_id_reused_after_a_look_in_keep_mode_is_not_deleted_unseen(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """Back in delete mode its first DELE is followed by a look again (P1)."""
+    desk.policy = DELETE
+    desk.server.add(A)
+    desk.server.faults.at_quit = AtQuit.FORGOTTEN
+    await desk.poll_well()
+    desk.policy = KEEP
+    await desk.poll_well()
+    desk.policy = DELETE
+    desk.server.faults.at_quit = AtQuit.OBEYED
+    await desk.poll_well()
+    desk.server.add(A.swapcase(), unique_id=b"u1")
+
+    await desk.poll_well()
+
+    assert inbox.contents == [A, A.swapcase()]
+    assert desk.server.left == []
+
+
+async def test_another_message_under_a_deleted_unique_id_is_kept_and_seen_once(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """In keep mode, too, the look brings it, and nothing is looked at any more."""
+    desk.policy = DELETE
+    desk.server.add(A)
+    await desk.poll_well()
+    desk.policy = KEEP
+    desk.server.add(A.swapcase(), unique_id=b"u1")
+
+    for _ in range(3):
+        await desk.poll_well()
+
+    assert inbox.contents == [A, A.swapcase()]
+    assert desk.server.count("RETR") == 2
+
+
+async def test_rows_of_one_unique_id_are_looked_at_until_all_were_seen(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """One that was not may be another message, and would be deleted unseen (P1)."""
+    desk.policy = DELETE
+    others = [A.swapcase(), A[::-1]]
+    desk.server.add(A, unique_id=b"1")
+    await desk.poll_well()
+    desk.server.add(*others, unique_id=b"1")
+    desk.server.burst = 1
+
+    async def stop(_burst: int) -> None:
+        desk.stopping = True
+
+    desk.server.before_burst = stop
+    desk.policy = KEEP
+    await desk.poll()
+    assert inbox.contents == [A, others[0]]
+    desk.stopping, desk.server.before_burst = False, _go_on
+    desk.policy = DELETE
+
+    for _ in range(3):
+        await desk.poll_well()
+
+    assert inbox.contents == [A, *others]
+    assert desk.server.left == []
+
+
+async def test_a_lost_deletion_is_repeated_when_mail_stays_for_some_days(desk: Desk) -> None:
+    """The look tells that it is the same message, whose time has long been over."""
+    desk.policy = Policy(deletes=True, delete_after_s=DAY_S)
+    desk.server.add(A)
+    await desk.poll_well()
+    desk.now += DAY_S
+    desk.server.faults.at_quit = AtQuit.FORGOTTEN
+    await desk.poll_well()
+    desk.server.faults.at_quit = AtQuit.OBEYED
+
+    await desk.poll_well()
+
+    assert desk.server.left == []
+    assert desk.server.count("RETR") == 2
+
+
+async def test_another_message_found_by_a_look_stays_for_its_days(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """The time of the message before it is not its own."""
+    desk.policy = Policy(deletes=True, delete_after_s=DAY_S)
+    desk.server.add(A)
+    await desk.poll_well()
+    desk.now += DAY_S
+    await desk.poll_well()
+    desk.server.add(A.swapcase(), unique_id=b"u1")
+
+    for _ in range(3):
+        await desk.poll_well()
+    assert desk.server.left == [A.swapcase()]
+    assert desk.server.count("RETR") == 2
+    desk.now += DAY_S
+    await desk.poll_well()
+
+    assert inbox.contents == [A, A.swapcase()]
+    assert desk.server.left == []
 
 
 async def test_a_refused_dele_is_issued_again(desk: Desk) -> None:
