@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import count
 
-from popsync.agent.spare_memory import find_trim
+from popsync.agent.allocator import find_trim
 from popsync.errors import LedgerError
 
 PATROL_EVERY_S = 5.0

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from popsync.agent.allocator import bound_allocator
 from popsync.agent.assembly import open_assembly
 from popsync.agent.control import SOCKET_NAME
 from popsync.agent.controller import Controller
 from popsync.agent.events import AgentEvent, AgentObserver
 from popsync.agent.supervisor import Supervisor
-from popsync.cli.allocator import bound_allocator
 from popsync.cli.configuration import load_invoked_config
 from popsync.cli.daemon_log import DaemonLog
 from popsync.cli.exit_codes import ExitCode

@@ -4,12 +4,15 @@ import ctypes
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from popsync.cli.allocator import bound_allocator
+from popsync.agent.allocator import bound_allocator, find_trim
 
 MIB = 1 << 20
+PIECE_OCTETS = 64 << 10
+PIECES = 800
 
 # Each thread frees what is large while something small that came after it lives on.
 BUSY_HOUR = """
@@ -17,7 +20,7 @@ import ctypes, sys
 from threading import Barrier, Thread
 
 if sys.argv[1] == "bounded":
-    from popsync.cli.allocator import bound_allocator
+    from popsync.agent.allocator import bound_allocator
     assert bound_allocator()
 
 class Info(ctypes.Structure):
@@ -66,3 +69,24 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
 
     assert not bound_allocator()
+    find_trim()()
+
+
+def resident_octets() -> int:
+    """Give what this process has in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that hoards")
+def test_what_lies_free_between_what_is_used_is_returned() -> None:
+    """A burst of mail leaves such holes: the C library alone gives back only the end."""
+    pieces = [bytes([n % 256]) * PIECE_OCTETS for n in range(PIECES)]
+    used = resident_octets()
+    last = pieces[-1]
+    del pieces
+
+    find_trim()()
+
+    assert used - resident_octets() > PIECES * PIECE_OCTETS / 2
+    assert len(last) == PIECE_OCTETS
