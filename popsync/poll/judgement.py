@@ -24,6 +24,7 @@ class Reason(Enum):
     HELD = "held: no destination takes it"
     DROPPED = "dropped by the operator"
     ADOPTED = "was there before the first poll"
+    NO_ROOM = "does not fit into the spool, and its destination takes no mail"
     OVER_LIMIT = "over fetch_limit, left for the next poll"
 
 
@@ -105,7 +106,7 @@ class Judge:
         old one would be to delete it unseen (P1); that LIST gives another size tells them apart.
         """
         live = find_live(known)
-        same = [k for k in live if not _differs(k, listed)]
+        same = [k for k in live if not differs(k, listed)]
         # Of rows that share a unique-id each may be any of the messages that have its size.
         return live if same and self._rows[listed.unique_id] > 1 else same
 
@@ -183,7 +184,7 @@ def find_live(known: Iterable[KnownMessage]) -> tuple[KnownMessage, ...]:
     )
 
 
-def _differs(known: KnownMessage, listed: ListedMessage) -> bool:
+def differs(known: KnownMessage, listed: ListedMessage) -> bool:
     """Whether LIST gives another size than the message had; a size of 0 says nothing."""
     return 0 not in {known.listed_octets, listed.octets} and known.listed_octets != listed.octets
 

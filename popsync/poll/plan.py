@@ -30,6 +30,8 @@ STUBBORN_DELETIONS = 5
 
 _TOLD = frozenset({Reason.SUSPECT, Reason.UNSERVED})
 
+_LEFT_FOR_LATER = frozenset({Reason.OVER_LIMIT, Reason.NO_ROOM})
+
 _NOT_KEPT = Kept.NOT
 
 
@@ -67,7 +69,7 @@ class PollPlan:
     @property
     def is_whole(self) -> bool:
         """Whether nothing that should be retrieved is left for a later poll."""
-        return not any(skip.reason is Reason.OVER_LIMIT for skip in self.skip)
+        return not any(skip.reason in _LEFT_FOR_LATER for skip in self.skip)
 
 
 def plan_poll(listing: Listing, memory: AccountMemory, policy: Policy, now: float) -> PollPlan:

@@ -255,8 +255,8 @@ class Spool(Protocol):
         """Give the account's messages that have a copy here; takes no time."""
         ...
 
-    def has_room(self) -> bool:
-        """Say whether it is worth while to retrieve what may have to wait here."""
+    def has_room(self, octets: int = 0) -> bool:
+        """Say whether it is worth while to retrieve so much, which may have to wait here."""
         ...
 
     async def keep(self, contents: Mapping[MessageKey, Content]) -> Keeping:

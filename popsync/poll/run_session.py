@@ -7,6 +7,7 @@ from popsync.model import AccountMemory, AccountOutset, Quiet
 from popsync.poll.carry import carry
 from popsync.poll.content_keys import changes_names, check_names
 from popsync.poll.events import Listed, Warned
+from popsync.poll.keeping import leave_unkeepable
 from popsync.poll.notes import announce, close_listing, note_plan, warn_of_expiry
 from popsync.poll.parting import end_session, part_broken, part_early, quit_session
 from popsync.poll.plan import plan_poll
@@ -108,7 +109,8 @@ async def _carry(maildrop: Maildrop, session: Session) -> None:
     """Retrieve, unless nobody would take it: what some destinations take waits for the others."""
     if session.plan.retrieve:
         await find_down(session)
-        if not session.is_stranded:
+        await leave_unkeepable(session)
+        if session.plan.retrieve and not session.is_stranded:
             await carry(maildrop, session)
 
 

@@ -82,9 +82,9 @@ class LocalSpool:
         """Give the account's messages that have a copy here."""
         return self._held[account].keys() if account in self._held else ()
 
-    def has_room(self) -> bool:
-        """Say whether it is worth while to retrieve what may have to wait here."""
-        return not self._refusal(min(self.max_octets // 16, WORTH_WHILE_OCTETS))
+    def has_room(self, octets: int = 0) -> bool:
+        """Say whether it is worth while to retrieve so much, which may have to wait here."""
+        return not self._refusal(max(octets, min(self.max_octets // 16, WORTH_WHILE_OCTETS)))
 
     async def keep(self, contents: Mapping[MessageKey, Content]) -> Keeping:
         """Make a copy of each, in order, until one is refused; those given are durable.

@@ -614,6 +614,92 @@ async def test_a_spool_that_fills_up_ends_the_retrieval(
     assert sorted(relay.contents) == sorted(inbox.contents) == [A, B, C]
 
 
+async def test_what_could_go_nowhere_is_not_retrieved_at_every_poll(
+    both: Desk, inbox: TwoPhaseDestination, relay: OneShotDestination
+) -> None:
+    """It goes once to who takes mail, and stays there for the other; small mail goes on."""
+    both.spool_octets = 3 * len(A)
+    await restart(both)
+    large = A + bytes(4 * len(A))
+    relay.down = True
+    both.server.add(large)
+    await both.poll()
+    assert both.server.log[-1] == "DROP"
+    both.server.log.clear()
+    both.server.add(B)
+    told = len(both.warnings)
+
+    reports = [await both.poll_well() for _ in range(3)]
+
+    assert both.server.log.count("RETR 1") == 0
+    assert both.server.log[-1] == "QUIT"
+    assert inbox.contents == [large, B]
+    assert reports[-1].summary.deferred == 2
+    assert "1 left on the server for relay: too large for the spool, spool_size" in set(
+        both.warnings[told:]
+    )
+
+    relay.down = False
+    await both.poll_well()
+    assert sorted(relay.contents) == sorted([large, B])
+    assert both.server.count("RETR") == 2
+
+
+async def test_what_does_not_fit_is_retrieved_for_who_takes_it(
+    both: Desk, inbox: TwoPhaseDestination, relay: OneShotDestination
+) -> None:
+    """Also when it was put off there before: another destination's trouble is not its own."""
+    both.spool_octets = len(A)
+    await restart(both)
+    large = A + bytes(4 * len(A))
+    inbox.refusals[large] = DEFERRED
+    both.server.add(large)
+    await both.poll()
+    assert relay.contents == [large]
+    inbox.refusals.clear()
+    relay.down = True
+    both.now += LATER_S
+
+    await both.poll_well()
+
+    assert inbox.contents == [large]
+
+
+async def test_mail_that_fits_goes_before_what_ends_the_session(
+    both: Desk, inbox: TwoPhaseDestination, relay: OneShotDestination
+) -> None:
+    """However many large messages come, small mail waits for none of them (P5)."""
+    both.spool_octets = len(A)
+    await restart(both)
+    both.server.burst = 1
+    large = [A + bytes([i]) * 5 * len(A) for i in range(2)]
+    relay.down = True
+    both.server.add(*large, A)
+
+    await both.poll()
+
+    assert inbox.contents[0] == A
+    assert len(both.spooled) == 1
+
+
+async def test_another_message_of_a_large_ones_name_is_retrieved(
+    both: Desk, inbox: TwoPhaseDestination, relay: OneShotDestination
+) -> None:
+    """Its size tells that it is new, so somebody takes it (P1)."""
+    both.spool_octets = len(A)
+    await restart(both)
+    large = A + bytes(4 * len(A))
+    relay.down = True
+    both.server.add(large)
+    await both.poll()
+    both.server.messages.clear()
+    both.server.add(large + B, unique_id=b"u1")
+
+    await both.poll()
+
+    assert inbox.contents == [large, large + B]
+
+
 async def test_an_open_step_waits_for_its_own_destination_alone(
     both: Desk, inbox: TwoPhaseDestination, relay: OneShotDestination
 ) -> None:
