@@ -76,7 +76,7 @@ def format_story(story: MessageStory, names: Names, now: float) -> Iterator[str]
     yield f"  first seen:  {_format_moment(story.first_seen, now)}"
     yield f"  state:       {_describe_state(story)}"
     for delivery in story.deliveries:
-        yield from _format_delivery(delivery, now)
+        yield from _format_delivery(delivery, story, now)
     if story.settled_at is not None:
         yield f"  settled:     {_format_moment(story.settled_at, now)}"
     if story.deletions:
@@ -94,7 +94,14 @@ def _describe_state(story: MessageStory) -> str:
     return "; ".join(filter(None, facts))
 
 
-def _format_delivery(delivery: DeliveryStory, now: float) -> Iterator[str]:
+def _next_try(delivery: DeliveryStory, story: MessageStory) -> float | None:
+    """Say when it is tried again; None for what is delivered, given up or out of reach."""
+    is_over = story.state in (MessageState.DROPPED, MessageState.GONE)
+    is_delivered = delivery.state is DeliveryState.DELIVERED
+    return None if is_over or is_delivered else delivery.next_try
+
+
+def _format_delivery(delivery: DeliveryStory, story: MessageStory, now: float) -> Iterator[str]:
     yield f"  {_place(delivery.destination, delivery.recipient)}:"
     when = _format_moment(delivery.changed_at, now)
     yield f"    state:     {_DELIVERY_WORDS[delivery.state]}, {when}"
@@ -104,8 +111,8 @@ def _format_delivery(delivery: DeliveryStory, now: float) -> Iterator[str]:
         yield f"    tried:     {count(delivery.attempts, 'time')}"
     if delivery.doubts:
         yield f"    in doubt:  {count(delivery.doubts, 'time')}"
-    if delivery.next_try is not None and delivery.state is not DeliveryState.DELIVERED:
-        yield f"    next try:  {_format_moment(delivery.next_try, now)}"
+    if (next_try := _next_try(delivery, story)) is not None:
+        yield f"    next try:  {_format_moment(next_try, now)}"
 
 
 def stories_document(stories: Sequence[MessageStory], names: Names) -> dict[str, Any]:
@@ -130,11 +137,11 @@ def _story_document(story: MessageStory, names: Names) -> dict[str, Any]:
         "settled_at": format_moment(story.settled_at),
         "gone_at": format_moment(story.gone_at),
         "deletions": story.deletions,
-        "deliveries": [_delivery_document(delivery) for delivery in story.deliveries],
+        "deliveries": [_delivery_document(delivery, story) for delivery in story.deliveries],
     }
 
 
-def _delivery_document(delivery: DeliveryStory) -> dict[str, Any]:
+def _delivery_document(delivery: DeliveryStory, story: MessageStory) -> dict[str, Any]:
     return {
         "destination": delivery.destination,
         "recipient": delivery.recipient or None,
@@ -142,7 +149,7 @@ def _delivery_document(delivery: DeliveryStory) -> dict[str, Any]:
         "reply": delivery.reply or None,
         "attempts": delivery.attempts,
         "doubts": delivery.doubts,
-        "next_try": format_moment(delivery.next_try),
+        "next_try": format_moment(_next_try(delivery, story)),
         "changed_at": format_moment(delivery.changed_at),
     }
 

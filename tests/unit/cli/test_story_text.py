@@ -1,5 +1,7 @@
 """Deliveries and stories, in words and as JSON."""
 
+import pytest
+
 from popsync.cli.story_text import (
     delivered_document,
     format_delivered,
@@ -118,3 +120,13 @@ def test_documents_hold_the_same_facts() -> None:
     assert row["delivered_at"] == "1970-01-12T13:46:40.000+00:00"
     assert (story["state"], story["sha256"], story["gone_at"]) == ("pending", None, None)
     assert [d["state"] for d in story["deliveries"]] == ["delivered", "deferred"]
+
+
+@pytest.mark.parametrize("state", [MessageState.DROPPED, MessageState.GONE])
+def test_what_is_over_names_no_next_try(state: MessageState) -> None:
+    """Given up or out of reach, it is not tried again, whatever was planned before."""
+    over = STORY._replace(state=state)
+
+    assert not any(line.startswith("next try") for line in told(over))
+    (story,) = stories_document([over], NAMES)["messages"]
+    assert [d["next_try"] for d in story["deliveries"]] == [None, None]
