@@ -90,12 +90,24 @@ def _tell_of_terminal(error: click.UsageError | click.Abort | OutputUnwritable) 
         error.show()
         return ExitCode.USAGE
     if isinstance(error, click.Abort):
-        return ExitCode.INTERRUPTED
+        return _tell_of_abort(error)
     abandon_stdout()
     if error.reader_left:
         return ExitCode.BROKEN_PIPE
     click.echo(f"popsync: {error}", err=True)
     return ExitCode.IO
+
+
+def _tell_of_abort(error: click.Abort) -> ExitCode:
+    """Say which end it was: that of the input, where nobody is there to ask, or Control-C."""
+    at_question = error.__cause__ is None
+    if at_question:
+        click.echo(err=True)  # the question stands on an open line
+    if at_question and isinstance(error.__context__, EOFError):
+        click.echo("popsync: a question was not answered, the input has ended", err=True)
+        return ExitCode.USAGE
+    click.echo("popsync: interrupted", err=True)
+    return ExitCode.INTERRUPTED
 
 
 def _describe(error: PopsyncError | OSError) -> str:

@@ -12,7 +12,7 @@ class ExitCode(IntEnum):
     OK = 0
     """Done, new mail or not."""
     USAGE = 64
-    """The command line makes no sense."""
+    """The command line makes no sense, or the input ends where a question is to be answered."""
     UNAVAILABLE = 69
     """A server or a destination cannot be reached, or takes nothing."""
     INTERNAL = 70
@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
     CONFIG = 78
     """The configuration cannot be used."""
     INTERRUPTED = 130
-    """Control-C, or the end of input, at a question; or a second SIGINT."""
+    """Control-C where nothing else obeys it, as at a question; or a second SIGINT."""
     BROKEN_PIPE = 141
     """Whoever read our output went away; what a shell shows for SIGPIPE."""
     TERMINATED = 143

@@ -61,7 +61,8 @@ def test_the_end_of_input_leaves_nothing_behind(tmp_path: Path, given: int) -> N
 
     done = popsync("init", "-c", path, answers=lines(*ANSWERS[:given]))
 
-    assert done.returncode == 130
+    assert done.returncode == 64
+    assert done.stderr.endswith("\npopsync: a question was not answered, the input has ended\n")
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 

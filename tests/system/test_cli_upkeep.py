@@ -79,7 +79,7 @@ def test_a_held_message_is_shown_and_retried(config: Path, tmp_path: Path) -> No
 
 
 def test_a_held_message_is_dropped_only_after_a_yes(config: Path, tmp_path: Path) -> None:
-    """No answer is a no; --yes asks nothing; an unknown ID is a usage error."""
+    """A no is no failure, no answer is one; --yes asks nothing; an unknown ID is an error."""
     env = {"XDG_STATE_HOME": str(tmp_path / "s")}
     popsync("-c", config, "once", env=env)
     listed = json.loads(popsync("-c", config, "held", "list", "--json", env=env).stdout)
@@ -89,7 +89,11 @@ def test_a_held_message_is_dropped_only_after_a_yes(config: Path, tmp_path: Path
     refused = popsync("-c", config, "held", "drop", number, answers="n\n", env=env)
     dropped = popsync("-c", config, "held", "drop", "--yes", number, "999", env=env)
 
-    assert (unanswered.returncode, refused.returncode) == (130, 130)
+    assert (unanswered.returncode, refused.returncode) == (64, 0)
+    assert unanswered.stderr.endswith(
+        "[y/N]: \npopsync: a question was not answered, the input has ended\n"
+    )
+    assert refused.stdout == "Nothing was given up\n"
     assert dropped.returncode == 64
     assert dropped.stdout.startswith("1 message given up")
     assert "999 is not held" in dropped.stderr

@@ -91,7 +91,9 @@ def drop(numbers: Sequence[int], *, yes: bool) -> int:
         question = f"Never deliver {count(len(set(numbers)), 'held message')}?"
         if any(row.left for row in rows.values()):
             question += f" The server does not show {last} any more: this deletes the last copy."
-        click.confirm(question, abort=True, err=True)
+        if not click.confirm(question, err=True):
+            click.echo("Nothing was given up")
+            return ExitCode.OK
     done = _change(numbers, SqliteLedger.drop_held)
     _remove_copies([row for row in rows.values() if row.id in done])
     if done:
