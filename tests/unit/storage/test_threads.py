@@ -11,6 +11,7 @@ from popsync.storage import run_in_thread, threads
 def _no_idle_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test be given another one's threads."""
     monkeypatch.setattr(threads, "_idle", [])
+    monkeypatch.setattr(threads, "_busy", set())
 
 
 async def until_idle(number: int = 1) -> None:
@@ -38,6 +39,63 @@ async def test_what_hangs_holds_up_nothing_else() -> None:
     release.set()
 
     assert await hanging
+
+
+async def test_work_waits_for_one_of_a_few_threads() -> None:
+    """More of them would only take the interpreter from one another."""
+    release = threading.Event()
+
+    def work() -> threading.Thread:
+        release.wait()
+        return threading.current_thread()
+
+    working = [asyncio.create_task(run_in_thread(work)) for _ in range(3 * threads.FEW)]
+    await asyncio.sleep(0)
+    release.set()
+
+    assert len(set(await asyncio.gather(*working))) <= threads.FEW
+
+
+async def test_work_is_not_kept_waiting_by_threads_that_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It gets another one before long, and what comes afterwards at once (P5)."""
+    monkeypatch.setattr(threads, "PATIENCE_S", 0.01)
+    release = threading.Event()
+    hanging = [asyncio.create_task(run_in_thread(release.wait)) for _ in range(threads.FEW)]
+    await asyncio.sleep(0)
+
+    assert await run_in_thread(int, "7") == 7
+    monkeypatch.setattr(threads, "PATIENCE_S", 3600.0)
+    hanging.append(asyncio.create_task(run_in_thread(release.wait)))
+    await asyncio.sleep(0)
+    assert await run_in_thread(int, "7") == 7
+    release.set()
+    await asyncio.gather(*hanging)
+
+
+async def test_work_that_waits_is_done_though_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that comes back does it, however late."""
+    monkeypatch.setattr(threads, "PATIENCE_S", 0.001)
+    release = threading.Event()
+    refused = asyncio.Event()
+    hanging = [asyncio.create_task(run_in_thread(release.wait)) for _ in range(threads.FEW)]
+    await asyncio.sleep(0)
+
+    def refuse(_thread: threading.Thread) -> None:
+        refused.set()
+        raise RuntimeError
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    late = asyncio.create_task(run_in_thread(int, "7"))
+    await refused.wait()
+    assert not late.done()
+    release.set()
+
+    assert await late == 7
+    await asyncio.gather(*hanging)
 
 
 async def test_an_error_reaches_who_waits_and_not_the_thread() -> None:
@@ -69,7 +127,13 @@ async def test_work_that_is_handed_over_at_the_last_moment_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its thread had given up waiting, and finds that it was taken from among the idle ones."""
+
+    class Taken(list[threads._Inbox]):
+        def append(self, _inbox: threads._Inbox) -> None:
+            """Be quicker than its thread."""
+
     monkeypatch.setattr(threads, "IDLE_S", 0.0)
+    monkeypatch.setattr(threads, "_idle", Taken())
     inbox: SimpleQueue[threads._Work] = SimpleQueue()
     waiting = asyncio.create_task(asyncio.to_thread(threads._next_work, inbox))
 
