@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from popsync import __version__
@@ -12,7 +13,7 @@ from popsync.cli.logs import Log
 from popsync.cli.words import count, describe_suspension, format_span
 from popsync.config.diff import ConfigChanges, NameChanges
 from popsync.errors import ConfigError, PopsyncError, escape
-from popsync.poll.events import Event, PollEnded, Warned
+from popsync.poll.events import Event, PollEnded, Retrieved, Warned
 
 NEEDS_RESTART = frozenset({"state_dir", "log", "metrics"})
 """Settings that only a start reads."""
@@ -37,6 +38,8 @@ class DaemonLog:
         self._warned: dict[str, set[str]] = defaultdict(set)
         """By account, what the poll before this one warned of."""
         self._warns: dict[str, set[str]] = defaultdict(set)
+        self._had_mail: set[str] = set()
+        """The accounts whose poll under way has retrieved something."""
 
     def __call__(self, event: Event | AgentEvent) -> None:
         """Write what is to be said."""
@@ -87,6 +90,8 @@ class DaemonLog:
                 self._tell_changes(event.changes)
             case Warned():
                 self._tell_warning(event)
+            case Retrieved():
+                self._had_mail.add(event.account)
             case PollEnded():
                 self._tell_end(event)
             case _:
@@ -112,11 +117,17 @@ class DaemonLog:
             self._polls(event)
 
     def _tell_end(self, event: PollEnded) -> None:
-        """Sum up a poll that went well; one that failed comes back as ``Failed``."""
-        account = event.report.account
+        """Sum up a poll that went well and had mail; one that failed comes back as ``Failed``."""
+        account, summary = event.report.account, event.report.summary
         self._warned[account] = self._warns.pop(account, set())
-        if event.report.error is None:
+        had_mail = account in self._had_mail
+        self._had_mail.discard(account)
+        if event.report.error is not None:
+            return
+        if had_mail or not summary.deferred or not replace(summary, deferred=0).is_quiet:
             self._polls(event)
+        else:
+            self._log.debug("polled, nothing new", account=account, deferred=summary.deferred)
 
     def _tell_changes(self, changes: ConfigChanges) -> None:
         fields = {

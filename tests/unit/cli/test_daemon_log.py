@@ -15,7 +15,7 @@ from popsync.cli.logs import Log, set_up_logs
 from popsync.config.diff import ConfigChanges, NameChanges
 from popsync.errors import AuthRejected, ConfigError, LedgerUnavailable, PopsyncError
 from popsync.model import PollSummary
-from popsync.poll.events import Event, Listed, PollEnded, PollReport, Warned
+from popsync.poll.events import Event, Listed, PollEnded, PollReport, Retrieved, Warned
 
 NOTHING = NameChanges(frozenset(), frozenset(), frozenset())
 REFUSED = AuthRejected("the server refused the login")
@@ -61,9 +61,12 @@ class Said:
             sys.stderr = before
 
 
-def ended(error: PopsyncError | None = None, *, delivered: int = 0) -> PollEnded:
+def ended(
+    error: PopsyncError | None = None, *, delivered: int = 0, deferred: int = 0
+) -> PollEnded:
     """Give the end of a poll."""
-    return PollEnded(PollReport("gmx", PollSummary(1.0, 2.0, delivered=delivered), error))
+    summary = PollSummary(1.0, 2.0, delivered=delivered, deferred=deferred)
+    return PollEnded(PollReport("gmx", summary, error))
 
 
 def failed(before: Standing, after: Standing, *, pause_s: float = 300) -> Failed:
@@ -110,6 +113,19 @@ def test_a_poll_is_told_as_elsewhere() -> None:
     events: list[Event] = [Listed("gmx", 1, 1, 9), ended(), ended(delivered=1)]
 
     assert Said().lines(*events) == ["info    polled account=gmx delivered=1 seconds=1.0"]
+
+
+def test_mail_that_waits_is_told_when_it_comes_and_not_at_every_poll() -> None:
+    """A poll that brought nothing has no line; one that delivers what waited has."""
+    came, waits = Retrieved("gmx", 1, 9), ended(deferred=1)
+    polled = "info    polled account=gmx"
+    said = Said()
+
+    assert said.lines(came, waits, waits, waits) == [f"{polled} deferred=1 seconds=1.0"]
+    assert said.lines(ended(delivered=1, deferred=1)) == [
+        f"{polled} delivered=1 deferred=1 seconds=1.0"
+    ]
+    assert Said(verbosity=1).lines(waits) == ["debug   polled, nothing new account=gmx deferred=1"]
 
 
 def test_a_warning_of_every_poll_is_said_once() -> None:
