@@ -52,7 +52,7 @@ SETTINGS = Pop3Settings(
     "jane",
     _password,
     Scratch(Path(tempfile.gettempdir())),
-    deadlines=Deadlines(*[1.0] * 7),
+    deadlines=Deadlines(*[DAY_S] * 7),  # nobody waits here, and a process may be stopped a while
 )
 
 
