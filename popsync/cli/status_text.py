@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from popsync.agent.memory import parse_remembered
 from popsync.agent.overview import AccountOverview, AccountState
 from popsync.cli.terminal import format_moment, format_table
-from popsync.cli.words import describe_suspension, format_span, format_when
+from popsync.cli.words import count, describe_suspension, format_span, format_when
 from popsync.config.model import AccountConfig
 from popsync.errors import escape
 from popsync.ledger.polling import format_day
@@ -96,7 +96,7 @@ def _describe_state(row: AccountStatus, now: float) -> str:
     if not row.name:
         return "no longer in the configuration"
     health = _describe_unwritten(row, now) or _describe_health(row.report, now)
-    parts = (_describe_activity(row, now), health)
+    parts = (_describe_activity(row, now), health, _describe_waiting(row.report))
     return "; ".join(filter(None, parts))
 
 
@@ -155,6 +155,17 @@ def _describe_health(report: AccountReport | None, now: float) -> str:
     return "ok"
 
 
+def _describe_waiting(report: AccountReport | None) -> str:
+    """Say what waits for which destination: it counts as delivered once all have it."""
+    if report is None or not report.waiting_for:
+        return ""
+    parts = [
+        f"{count(messages, 'message')} for {destination}"
+        for destination, messages in report.waiting_for
+    ]
+    return f"waiting: {', '.join(parts)}"
+
+
 def status_document(rows: Sequence[AccountStatus], now: float) -> dict[str, Any]:
     """Give what ``status --json`` says of accounts."""
     return {"accounts": [_status_document(row, now) for row in rows]}
@@ -180,6 +191,10 @@ def _status_document(row: AccountStatus, now: float) -> dict[str, Any]:
         "total": report.total_delivered if report else 0,
         "total_octets": report.total_octets if report else 0,
         "waiting": report.pending if report else 0,
+        "waiting_for": [
+            {"destination": destination, "messages": messages}
+            for destination, messages in (report.waiting_for if report else ())
+        ],
         "held": report.held if report else 0,
         "renumbering": report.renumbering if report else False,
         "error": (poll.error or None) if poll else None,

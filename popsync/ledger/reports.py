@@ -38,6 +38,8 @@ class AccountReport(NamedTuple):
     delivered_today: int
     standing: str
     """How the daemon goes about it, in the daemon's own words; empty when it never said."""
+    waiting_for: tuple[tuple[str, int], ...] = ()
+    """The destinations that messages wait for, by name, and how many for each."""
 
 
 class StoredStanding(NamedTuple):

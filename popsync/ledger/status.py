@@ -1,6 +1,7 @@
 """Where accounts and held messages stand: the questions behind ``status`` and ``held``."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,15 @@ SELECT key, began_at, ended_at, listed, delivered, octets, deleted, held, deferr
         WHERE account = account.id AND state IN ('pending', 'held') AND state = 'held'),
        polled_before, renumbering, lock_step, paused, day, delivered_today, standing
 FROM account ORDER BY key
+"""
+
+_WAITING = """
+SELECT key, destination, count(DISTINCT message.id)
+FROM message INDEXED BY message_open CROSS JOIN delivery ON message = message.id
+     JOIN account ON account = account.id
+WHERE message.state IN ('pending', 'held') AND message.state = 'pending'
+  AND delivery.state NOT IN ('delivered', 'held')
+GROUP BY key, destination ORDER BY key, destination
 """
 
 _STANDINGS = "SELECT key, standing, paused FROM account"
@@ -52,7 +62,10 @@ ORDER BY 1, 6, 7
 
 def read_accounts(connection: sqlite3.Connection) -> Sequence[AccountReport]:
     """Give where each account stands that was ever polled, by name."""
-    return tuple(_account_report(row) for row in connection.execute(_ACCOUNTS))
+    waiting: dict[AccountId, tuple[tuple[str, int], ...]] = defaultdict(tuple)
+    for key, destination, messages in connection.execute(_WAITING):
+        waiting[key] += ((destination, messages),)
+    return tuple(_account_report(row, waiting[row[0]]) for row in connection.execute(_ACCOUNTS))
 
 
 def read_standings(connection: sqlite3.Connection) -> Mapping[AccountId, StoredStanding]:
@@ -73,11 +86,13 @@ def read_held(connection: sqlite3.Connection) -> Sequence[HeldDelivery]:
     return tuple(_held_delivery(row) for row in connection.execute(_HELD))
 
 
-def _account_report(row: tuple[Any, ...]) -> AccountReport:
+def _account_report(
+    row: tuple[Any, ...], waiting_for: tuple[tuple[str, int], ...]
+) -> AccountReport:
     key, began_at, *_ = row
     summary = None if began_at is None else PollSummary(*row[1:10])
     flags = map(bool, row[-7:-3])
-    return AccountReport._make((key, summary, *row[10:-7], *flags, *row[-3:]))
+    return AccountReport._make((key, summary, *row[10:-7], *flags, *row[-3:], waiting_for))
 
 
 def _held_delivery(row: tuple[Any, ...]) -> HeldDelivery:

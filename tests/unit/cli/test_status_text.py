@@ -200,6 +200,21 @@ def test_a_pause_is_known_without_a_daemon() -> None:
     assert states(reported("jane", paused=True), gmx=configured("jane"))[0].endswith("paused; ok")
 
 
+def test_what_waits_is_said_with_the_destination_that_lacks_it() -> None:
+    """An account whose mail is owed to one of its destinations has not just done well."""
+    owing = reported("jane", waiting_for=(("mta", 1), ("office", 12)))
+    (document,) = status_document(join_status({"gmx": configured("jane")}, [owing]), NOW)[
+        "accounts"
+    ]
+
+    said = "ok; waiting: 1 message for mta, 12 messages for office"
+    assert states(owing, gmx=configured("jane"))[0].endswith(said)
+    assert document["waiting_for"] == [
+        {"destination": "mta", "messages": 1},
+        {"destination": "office", "messages": 12},
+    ]
+
+
 def test_yesterdays_messages_are_not_todays() -> None:
     """An account that was not polled since midnight brought nothing today."""
     report = reported("jane", day="1969-12-31", delivered_today=7)

@@ -55,6 +55,20 @@ async def test_held_deliveries_are_listed_with_all_that_is_known(
     assert [report.held for report in await ledger.accounts()] == [2]
 
 
+async def test_what_waits_is_counted_for_each_destination(ledger: SqliteLedger) -> None:
+    """A message is one, however many recipients it has there; held and delivered ones are not."""
+    await hold(ledger)
+    messages = [make_key(b"u2"), make_key(b"u3")]
+    await ledger.record(
+        [make_seen(m, ("inbox", ""), ("mta", "a"), ("mta", "b")) for m in messages],
+        [change(m, DeliveryState.STAGED) for m in messages],
+    )
+    await ledger.record([], [change(messages[0], DeliveryState.DELIVERED)])
+
+    (report,) = await ledger.accounts()
+    assert report.waiting_for == (("inbox", 1), ("mta", 2))
+
+
 async def test_a_retried_message_is_due_at_once(ledger: SqliteLedger) -> None:
     """Only what was refused is tried again."""
     number = await hold(ledger)
