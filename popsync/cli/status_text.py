@@ -9,7 +9,7 @@ from popsync.cli.terminal import format_moment, format_table
 from popsync.cli.words import count, describe_suspension, format_span, format_when
 from popsync.config.model import AccountConfig
 from popsync.errors import escape
-from popsync.ledger.polling import format_day
+from popsync.ledger.recording import format_day
 from popsync.ledger.reports import AccountReport
 from popsync.model import AccountId
 

@@ -1,7 +1,6 @@
 """Writes what a poll found out about its account. Each function is part of one transaction."""
 
 import sqlite3
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
@@ -49,7 +48,6 @@ SET began_at = :began_at, ended_at = :ended_at, listed = :listed, delivered = :d
     octets = :octets, deleted = :deleted, held = :held, deferred = :deferred, error = :error,
     last_success_at = iif(:error = '', :ended_at, last_success_at),
     error_since = iif(:error = '', NULL, coalesce(error_since, :ended_at)),
-    delivered_today = iif(day = :day, delivered_today, 0) + :delivered, day = :day,
     stamp = coalesce(stamp, randomblob(8))
 WHERE id = :account
 """
@@ -124,8 +122,7 @@ def note_poll(
     number = number_of_account(connection, account)
     if quiet is not None:
         connection.execute(_NOTE_QUIET, quiet._asdict() | {"account": number})
-    day = format_day(summary.ended_at)
-    connection.execute(_NOTE_POLL, asdict(summary) | {"account": number, "day": day})
+    connection.execute(_NOTE_POLL, asdict(summary) | {"account": number})
 
 
 def note_standing(connection: sqlite3.Connection, account: AccountId, standing: str) -> None:
@@ -138,8 +135,3 @@ def set_paused(connection: sqlite3.Connection, account: AccountId, *, paused: bo
     """Remember whether the operator wants an account not to be polled."""
     number = number_of_account(connection, account)
     connection.execute("UPDATE account SET paused = ? WHERE id = ?", (paused, number))
-
-
-def format_day(moment: float) -> str:
-    """Give the local date of a moment as YYYY-MM-DD."""
-    return time.strftime("%Y-%m-%d", time.localtime(moment))

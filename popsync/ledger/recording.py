@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -26,7 +27,8 @@ SELECT id FROM message WHERE id IN (SELECT value FROM json_each(?)) AND settled_
 _COUNT_SETTLED = """
 UPDATE account
 SET total_delivered = total_delivered + settled.messages,
-    total_octets = total_octets + settled.octets
+    total_octets = total_octets + settled.octets,
+    delivered_today = iif(day = ?, delivered_today, 0) + settled.messages, day = ?
 FROM (SELECT account, count(*) AS messages, sum(octets) AS octets FROM message
       WHERE id IN (SELECT value FROM json_each(?)) AND settled_at IS NOT NULL
       GROUP BY account) AS settled
@@ -112,7 +114,7 @@ def record(
     refresh(connection, touched - changed - as_written, now=now)
     unsettled = _unsettled(connection, changed - as_written)
     refresh(connection, changed - as_written, now=now)
-    _count_settled(connection, unsettled)
+    _count_settled(connection, unsettled, now=now)
 
 
 def _is_open(change: DeliveryChange) -> bool:
@@ -124,10 +126,16 @@ def _unsettled(connection: sqlite3.Connection, numbers: Iterable[int]) -> list[i
     return [number for (number,) in connection.execute(_UNSETTLED, (json.dumps([*numbers]),))]
 
 
-def _count_settled(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+def _count_settled(connection: sqlite3.Connection, numbers: Sequence[int], *, now: float) -> None:
     """Add to the accounts' totals what has just become settled; a poll may never end."""
     if numbers:
-        connection.execute(_COUNT_SETTLED, (json.dumps(numbers),))
+        day = format_day(now)
+        connection.execute(_COUNT_SETTLED, (day, day, json.dumps(numbers)))
+
+
+def format_day(moment: float) -> str:
+    """Give the local date of a moment as YYYY-MM-DD."""
+    return time.strftime("%Y-%m-%d", time.localtime(moment))
 
 
 def note_unretrieved(

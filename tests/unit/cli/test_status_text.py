@@ -14,7 +14,7 @@ from popsync.cli.status_text import (
 )
 from popsync.config.account import AccountConfig
 from popsync.config.secrets import LiteralSecret
-from popsync.ledger.polling import format_day
+from popsync.ledger.recording import format_day
 from popsync.ledger.reports import AccountReport
 from popsync.model import AccountId, PollSummary
 

@@ -3,7 +3,8 @@
 import pytest
 
 from popsync.ledger import SqliteLedger, StoredStanding
-from popsync.ledger.polling import TOMBSTONES_KEPT_S, format_day
+from popsync.ledger.polling import TOMBSTONES_KEPT_S
+from popsync.ledger.recording import format_day
 from popsync.model import DeliveryState, MessageState, PollSummary, UniqueId, UnretrievedMessage
 from tests.doubles.retrieved import ACCOUNT, make_key, make_seen
 from tests.unit.ledger.conftest import HandClock
@@ -163,14 +164,21 @@ async def test_the_last_poll_is_kept_and_errors_keep_their_beginning(ledger: Sql
     assert (mended.last_success_at, mended.error_since) == (2.0, None)
 
 
-async def test_polls_of_one_day_add_up_to_what_came_today(ledger: SqliteLedger) -> None:
-    """The next day counts anew."""
-    for ended_at in (86400.0 * 10, 86400.0 * 10 + 1, 86400.0 * 12):
-        await ledger.note_poll(ACCOUNT, PollSummary(1.0, ended_at, delivered=2))
+async def test_what_came_today_is_counted_as_it_is_delivered(
+    ledger: SqliteLedger, clock: HandClock
+) -> None:
+    """While a long poll goes on, too, and once; the next day counts anew."""
+    counted = []
+    for unique_id, now in ((b"1", 86400.0 * 10), (b"2", 86400.0 * 10 + 1), (b"3", 86400.0 * 12)):
+        clock.now = now
+        await settle(ledger, make_key(unique_id))
         (report,) = await ledger.accounts()
-        counted = report.delivered_today
-        assert report.day == format_day(ended_at)
-        assert counted == (4 if ended_at == 86400.0 * 10 + 1 else 2)
+        assert report.day == format_day(now)
+        counted.append(report.delivered_today)
+    await ledger.note_poll(ACCOUNT, PollSummary(1.0, clock.now, delivered=1))
+    (report,) = await ledger.accounts()
+
+    assert [*counted, report.delivered_today] == [1, 2, 1, 1]
 
 
 async def test_what_the_daemon_says_of_an_account_outlives_it(ledger: SqliteLedger) -> None:
