@@ -1,14 +1,15 @@
 """What a message costs on its way into an SMTP server: ``python -m tests.benchmarks.relaying``.
 
 ``[MESSAGES] [CONNECTIONS] [DIRECTORY]``: 3000 of 9 KB over 4 connections into Postfix's
-smtp-sink, with a real ledger in DIRECTORY (a temporary one; ``-``: without a ledger). Prints the
-wall time and the CPU time of this process a message. Nothing is polled: POP3 and start-up come on
-top.
+smtp-sink, with a real ledger in DIRECTORY (a temporary one; ``-``: without a ledger), two batches
+at a time as in a poll. Prints the wall time and the CPU time of this process a message, and how
+many messages share a commit. Nothing is polled: POP3 and start-up come on top.
 """
 
 import asyncio
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -22,15 +23,28 @@ from popsync.destinations.smtp import SmtpDestination, SmtpSettings
 from popsync.ledger import open_ledger
 from popsync.ledger.ledger import SqliteLedger
 from popsync.model import DeliveryKey, DeliveryState, DeliveryStatus, Parcel, SeenMessage
+from popsync.poll.carry import MAX_BATCH_MESSAGES, MAX_DELIVERING
 from popsync.poll.journal import BatchJournal
+from popsync.storage import DurableSteps
 from tests.unit.destinations.relaying import make_parcel
 
 if TYPE_CHECKING:
     from popsync.poll.ports import Ports
 
-BATCH = 256
 RECIPIENT = "jane@example.org"
 BODY = b"Subject: a\r\n\r\n" + b"The quick brown fox jumps over the lazy dog, twice.\r\n" * 170
+
+
+class _CountedSteps(DurableSteps):
+    """The real steps, and how many commits there were."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """Count it."""
+        self.commits += 1
+        super().commit(connection)
 
 
 class _NoJournal:
@@ -56,21 +70,30 @@ def _journal(ledger: SqliteLedger, parcels: Sequence[Parcel]) -> BatchJournal:
 
 async def _deliver(port: int, messages: int, connections: int, directory: Path | None) -> None:
     parcels = [make_parcel(n, BODY, to=(RECIPIENT,)) for n in range(messages)]
-    ledger = await open_ledger(directory, clock=time.time) if directory else None
+    steps = _CountedSteps()
+    ledger = await open_ledger(directory, clock=time.time, steps=steps) if directory else None
     settings = SmtpSettings(host="127.0.0.1", port=port, connections=connections)
     destination = SmtpDestination("sink", settings)
+    firsts = iter(range(0, messages, MAX_BATCH_MESSAGES))
+
+    async def deliver_some() -> None:
+        for first in firsts:
+            batch = parcels[first : first + MAX_BATCH_MESSAGES]
+            await destination.deliver(batch, _journal(ledger, batch) if ledger else _NoJournal())
+
+    steps.commits = 0
     began_at, used_at = time.perf_counter(), time.process_time()
-    for first in range(0, messages, BATCH):
-        batch = parcels[first : first + BATCH]
-        await destination.deliver(batch, _journal(ledger, batch) if ledger else _NoJournal())
+    await asyncio.gather(*[deliver_some() for _ in range(MAX_DELIVERING)])
     wall_s, cpu_s = time.perf_counter() - began_at, time.process_time() - used_at
+    commits = steps.commits
     await destination.close()
     if ledger is not None:
         await ledger.close()
     sys.stdout.write(
         f"{messages} messages, {connections} connections: "
         f"{wall_s / messages * 1e6:.0f} us of wall time, "
-        f"{cpu_s / messages * 1e6:.0f} us of CPU each\n"
+        f"{cpu_s / messages * 1e6:.0f} us of CPU each"
+        + (f"; {messages / commits:.2f} a commit\n" if commits else "\n")
     )
 
 

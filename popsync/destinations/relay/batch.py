@@ -1,8 +1,8 @@
 """What one call to deliver has still to do, and what it knows and has not yet told the journal.
 
-All links that carry the batch share it, and its commits: while one is under way, what the others
-have to tell gathers for the next. So the ledger is asked once for several messages, and still no
-link has two of them in doubt (P4).
+All links that carry the batch share it, and its commits: what several of them have to tell gathers
+while another commit is under way, and a moment longer. So the ledger is asked once for several
+messages, and still no link has two of them in doubt (P4).
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from popsync.destinations.relay.gathering import Gathering
 from popsync.errors import DeliveryDeferred, DeliveryRejected, DestinationUnavailable
 from popsync.model import Intent, Journal, Outcome, Parcel, Receipt, Refusal
 
@@ -40,6 +41,7 @@ class _Round:
 class Batch:
     """The parcels of one call, in order, and its journal.
 
+    gathering: the links that may share commits, also with other batches.
     on_accepted: called once, when the server has taken its first message for somebody.
     stopping: once it gives True, nobody takes another parcel.
     """
@@ -48,12 +50,14 @@ class Batch:
         self,
         parcels: Sequence[Parcel],
         journal: Journal,
+        gathering: Gathering,
         on_accepted: Callable[[], None] = lambda: None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._waiting = deque(parcels)
         self._stopping = stopping
         self._journal = journal
+        self._links = gathering
         self._on_accepted = on_accepted
         self._settled: list[Outcome] = []
         self._gathering = _Round()
@@ -109,6 +113,15 @@ class Batch:
         Raises LedgerError; then nothing of it is told again, as nobody knows what got through,
         and no intent is accepted any more: it might be a link's second one that is open (P4).
         """
+        with self._links.waiting():
+            await self._commit(intents)
+
+    async def commit_rest(self) -> None:
+        """Make durable what is left, if anything is."""
+        if self._settled:
+            await self.commit()
+
+    async def _commit(self, intents: Sequence[Intent]) -> None:
         mine = self._gathering
         mine.intents += intents
         if mine.durable is not None:
@@ -119,18 +132,16 @@ class Batch:
             await self._write(mine, after=self._writing)
         except BaseException as error:
             self._broken = self._broken or error
+            if self._gathering is mine:  # nobody is to wait for it any more
+                self._gathering = _Round()
             mine.fail(error)
             raise
         mine.durable.set_result(None)
 
-    async def commit_rest(self) -> None:
-        """Make durable what is left, if anything is."""
-        if self._settled:
-            await self.commit()
-
     async def _write(self, mine: _Round, after: _Round | None) -> None:
         if after is not None and after.durable is not None and not after.durable.done():
             await asyncio.wait([after.durable])
+        await self._links.gather()
         self._gathering, self._writing = _Round(), mine
         if self._broken is not None and mine.intents:
             raise self._broken

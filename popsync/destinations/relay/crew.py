@@ -31,7 +31,7 @@ class Crew:
         carry: Carry,
         stopping: Callable[[], bool],
     ) -> None:
-        self._batch = Batch(parcels, journal, self._call_helpers, stopping)
+        self._batch = Batch(parcels, journal, links.gathering, self._call_helpers, stopping)
         self._links = links
         self._carry = carry
         self._helpers: list[asyncio.Task[None]] = []
@@ -88,7 +88,8 @@ class Crew:
     async def _use(self, link: Link) -> bool:
         """Deliver until nothing waits or ``link`` has done its share; False when it is spent."""
         try:
-            await self._carry(link, self._batch)
+            with self._links.gathering.at_work():
+                await self._carry(link, self._batch)
         except LinkSpent:
             await link.dialogue.close()
             return False

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from popsync.destinations.relay.dialogue import Deadlines, Dialogue
+from popsync.destinations.relay.gathering import Gathering
 from popsync.destinations.relay.shared_attempts import SharedAttempts
 from popsync.errors import PopsyncError, RemoteProtocolError, StreamError
 from popsync.wire.smtp.commands import NOOP, QUIT, RSET
@@ -55,6 +56,8 @@ class LinkPool:
         self._deadlines = deadlines
         self._clock = clock
         self._idle: list[Link] = []
+        self.gathering = Gathering()
+        """Of those that carry something now."""
         self._partings: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
