@@ -78,7 +78,7 @@ class LedgerPlace(NamedTuple):
 
 
 def find_ledger() -> LedgerPlace:
-    """Give where the same file keeps its ledger; while it has mistakes, accounts have no names.
+    """Give where the same file keeps its ledger; while it cannot be used, accounts have no names.
 
     Raises ConfigError when there is no file, and no daemon that knows.
     """
@@ -86,7 +86,7 @@ def find_ledger() -> LedgerPlace:
         config = load_invoked_config()
     except ConfigError:
         state_dir = find_state_dir()
-        said = "popsync: the configuration has mistakes, so accounts are called by their ids"
+        said = "popsync: the configuration cannot be used, so accounts are called by their ids"
         click.echo(said, err=True)
         return LedgerPlace(state_dir, {})
     names = {account.account_id: name for name, account in config.accounts.items()}

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from popsync.cli.terminal import format_moment, format_table
-from popsync.cli.words import count, format_octets, format_when
+from popsync.cli.words import Names, count, format_octets, format_when, name_account
 from popsync.errors import escape
 from popsync.ledger.reports import HeldDelivery
 
@@ -20,7 +20,7 @@ _FOLD = re.compile(rb"\r?\n[ \t]+")
 _HEADER = ("ID", "ACCOUNT", "SINCE", "SIZE", "DESTINATION", "WHY")
 
 
-def format_held(rows: Sequence[HeldDelivery], now: float) -> list[str]:
+def format_held(rows: Sequence[HeldDelivery], names: Names, now: float) -> list[str]:
     """Give a table with a line for each delivery; nothing held is said in words."""
     if not rows:
         return ["Nothing is held."]
@@ -29,7 +29,7 @@ def format_held(rows: Sequence[HeldDelivery], now: float) -> list[str]:
         [
             (
                 str(row.id),
-                escape(row.account),
+                name_account(row.account, names),
                 format_when(row.first_seen, now),
                 format_octets(row.octets),
                 describe_destination(row),
@@ -66,7 +66,10 @@ def _decode(value: bytes) -> str:
 
 
 def format_held_message(
-    rows: Sequence[HeldDelivery], now: float, fields: Mapping[str, str] | None = None
+    rows: Sequence[HeldDelivery],
+    names: Names,
+    now: float,
+    fields: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Give all that is known of one message; ``rows`` are its deliveries, at least one.
 
@@ -74,7 +77,7 @@ def format_held_message(
     """
     first = rows[0]
     yield f"Message {first.id}"
-    yield f"  account:     {escape(first.account)}"
+    yield f"  account:     {name_account(first.account, names)} ({escape(first.account)})"
     yield f"  unique-id:   {escape(first.unique_id)}"
     yield f"  size:        {format_octets(first.octets)} ({first.octets} octets)"
     yield f"  first seen:  {format_when(first.first_seen, now)}"
@@ -117,23 +120,24 @@ def _words(row: HeldDelivery) -> str:
 
 
 def held_document(
-    rows: Sequence[HeldDelivery], fields: Mapping[str, str] | None = None
+    rows: Sequence[HeldDelivery], names: Names, fields: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Give what ``held list --json`` and ``held show --json`` print: messages, oldest first.
 
     fields: of the header of the only message, when there is a copy of it.
     """
-    messages = [_message(list(same)) for _, same in groupby(rows, lambda row: row.id)]
+    messages = [_message(list(same), names) for _, same in groupby(rows, lambda row: row.id)]
     if fields is not None:
         messages[0]["header"] = dict(fields)
     return {"messages": messages}
 
 
-def _message(rows: Sequence[HeldDelivery]) -> dict[str, Any]:
+def _message(rows: Sequence[HeldDelivery], names: Names) -> dict[str, Any]:
     first = rows[0]
     return {
         "id": first.id,
-        "account": first.account,
+        "account": names.get(first.account),
+        "account_id": first.account,
         "unique_id": escape(first.unique_id),
         "octets": first.octets,
         "first_seen": format_moment(first.first_seen),

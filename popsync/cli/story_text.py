@@ -1,17 +1,14 @@
 """What was delivered, and the stories of single messages, in words and as JSON. Pure."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from popsync.cli.terminal import format_moment
-from popsync.cli.words import count, format_octets, format_when
+from popsync.cli.words import Names, count, format_octets, format_when, name_account
 from popsync.errors import escape
 from popsync.ledger.reports import DeliveredMessage, DeliveryStory, MessageStory
-from popsync.model import AccountId, DeliveryState, MessageState
-
-Names = Mapping[AccountId, str]
-"""What the configuration calls accounts."""
+from popsync.model import DeliveryState, MessageState
 
 _MESSAGE_WORDS = {
     MessageState.PENDING: "waits for a delivery",
@@ -36,7 +33,7 @@ def format_delivered(row: DeliveredMessage, names: Names) -> str:
     """Give one line: time, account, unique-id, octets, Message-ID, destination and reply."""
     parts = [
         _format_time(row.delivered_at),
-        _name(row.account, names),
+        name_account(row.account, names),
         escape(row.unique_id),
         f"{row.octets:,} octets",
         escape(row.message_id) or "-",
@@ -68,7 +65,7 @@ def delivered_document(rows: Sequence[DeliveredMessage], names: Names) -> dict[s
 def format_story(story: MessageStory, names: Names, now: float) -> Iterator[str]:
     """Give all that is known of one message, times relative to ``now`` too."""
     yield f"{escape(story.message_id) or escape(story.unique_id)}"
-    yield f"  account:     {_name(story.account, names)} ({escape(story.account)})"
+    yield f"  account:     {name_account(story.account, names)} ({escape(story.account)})"
     yield f"  unique-id:   {escape(story.unique_id)}"
     yield f"  size:        {format_octets(story.octets)} ({story.octets} octets)"
     if story.digest is not None:
@@ -152,10 +149,6 @@ def _delivery_document(delivery: DeliveryStory, story: MessageStory) -> dict[str
         "next_try": format_moment(_next_try(delivery, story)),
         "changed_at": format_moment(delivery.changed_at),
     }
-
-
-def _name(account: AccountId, names: Names) -> str:
-    return names.get(account) or escape(account)
 
 
 def _place(destination: str, recipient: str) -> str:

@@ -1,4 +1,12 @@
-"""Numbers and times as people say them. Pure."""
+"""Numbers, times and accounts as people say them. Pure."""
+
+from collections.abc import Mapping
+
+from popsync.errors import escape
+from popsync.model import AccountId
+
+Names = Mapping[AccountId, str]
+"""What the configuration calls accounts."""
 
 _UNITS = ("kB", "MB", "GB", "TB")
 _SPANS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -45,3 +53,8 @@ def format_when(moment: float | None, now: float) -> str:
     return (
         f"{format_span(now - moment)} ago" if moment < now else f"in {format_span(moment - now)}"
     )
+
+
+def name_account(account: AccountId, names: Names) -> str:
+    """Give what the configuration calls an account, or the id of one that it does not have."""
+    return names.get(account) or escape(account)

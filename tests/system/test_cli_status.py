@@ -120,10 +120,11 @@ def test_a_daemon_is_found_without_its_configuration(
             spoil(config)
             daemon.wait_for("stays in effect")
             commands = [("--quiet", "status"), ("status",), ("poll",), ("pause",), ("resume",)]
+            commands += [("log",), ("held", "list")]
             done = [popsync("-c", config, *command) for command in commands]
             reload = popsync("-c", config, "reload")
 
-    assert [one.returncode for one in done] == [0] * 5, done
+    assert [one.returncode for one in done] == [0] * 7, done
     assert "jane" in done[1].stdout
     assert "The configuration is refused" in done[1].stdout
     assert reload.returncode == 78

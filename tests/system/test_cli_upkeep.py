@@ -72,7 +72,10 @@ def test_a_held_message_is_shown_and_retried(config: Path, tmp_path: Path) -> No
     retried = popsync("-c", config, "held", "retry", "--all", env=env)
     popsync("-c", config, "once", env=env)
 
+    assert listed["messages"][0]["account"] == "jane"
+    assert listed["messages"][0]["account_id"] == "jane@127.0.0.1"
     assert "larger than max_size" in shown.stdout
+    assert "account:     jane (jane@127.0.0.1)" in shown.stdout
     assert retried.stdout == "1 message will be tried again at the next poll\n"
     assert len(delivered(tmp_path)) == 2
     assert popsync("-c", config, "held", "list", env=env).stdout == "Nothing is held.\n"

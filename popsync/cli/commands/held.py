@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
-from popsync.cli.configuration import load_invoked_config
+from popsync.cli.configuration import find_ledger, find_state_dir
 from popsync.cli.exit_codes import ExitCode
 from popsync.cli.held_text import (
     format_held,
@@ -41,11 +42,12 @@ def command() -> None:
 @json_option
 def list_held(*, as_json: bool) -> None:
     """List what is held or waits in the spool, oldest first."""
-    rows = _read_held()
+    state_dir, names = find_ledger()
+    rows = _read_held(state_dir)
     if as_json:
-        print_json(held_document(rows))
+        print_json(held_document(rows, names))
     else:
-        for line in format_held(rows, time.time()):
+        for line in format_held(rows, names, time.time()):
             click.echo(line)
 
 
@@ -54,14 +56,15 @@ def list_held(*, as_json: bool) -> None:
 @click.argument("number", type=int, metavar="ID")
 def show(number: int, *, as_json: bool) -> int:
     """Show all that is known of one message, with its header if it is in the spool."""
-    rows = [row for row in _read_held() if row.id == number]
+    state_dir, names = find_ledger()
+    rows = [row for row in _read_held(state_dir) if row.id == number]
     if not rows:
         return _complain(number, "is not held")
-    fields = _read_fields(rows[0])
+    fields = _read_fields(state_dir, rows[0])
     if as_json:
-        print_json(held_document(rows, fields))
+        print_json(held_document(rows, names, fields))
     else:
-        for line in format_held_message(rows, time.time(), fields):
+        for line in format_held_message(rows, names, time.time(), fields):
             click.echo(line)
     return ExitCode.OK
 
@@ -71,10 +74,11 @@ def show(number: int, *, as_json: bool) -> int:
 @click.argument("numbers", type=int, nargs=-1, metavar="[ID]...")
 def retry(numbers: Sequence[int], *, everything: bool) -> int:
     """Have messages tried again at the next poll, whatever their size."""
-    chosen = list(dict.fromkeys(row.id for row in _read_held())) if everything else numbers
-    if not chosen and not everything:
+    if not numbers and not everything:
         raise click.UsageError("Name at least one ID, or --all")
-    done = _change(chosen, SqliteLedger.retry_held)
+    state_dir = find_state_dir()
+    chosen = [row.id for row in _read_held(state_dir)] if everything else numbers
+    done = _change(state_dir, chosen, SqliteLedger.retry_held)
     if done:
         click.echo(f"{count(len(done), 'message')} will be tried again at the next poll")
     return _complain_about(chosen, done, "is not held")
@@ -85,7 +89,8 @@ def retry(numbers: Sequence[int], *, everything: bool) -> int:
 @click.argument("numbers", type=int, nargs=-1, required=True, metavar="ID...")
 def drop(numbers: Sequence[int], *, yes: bool) -> int:
     """Give messages up: they are not delivered, and stay on the server if they are there."""
-    rows = {row.id: row for row in _read_held() if row.id in numbers}
+    state_dir = find_state_dir()
+    rows = {row.id: row for row in _read_held(state_dir) if row.id in numbers}
     last = count(sum(row.left for row in rows.values()), "message")
     if not yes:
         question = f"Never deliver {count(len(set(numbers)), 'held message')}?"
@@ -94,54 +99,52 @@ def drop(numbers: Sequence[int], *, yes: bool) -> int:
         if not click.confirm(question, err=True):
             click.echo("Nothing was given up")
             return ExitCode.OK
-    done = _change(numbers, SqliteLedger.drop_held)
-    _remove_copies([row for row in rows.values() if row.id in done])
+    done = _change(state_dir, numbers, SqliteLedger.drop_held)
+    _remove_copies(state_dir, [row for row in rows.values() if row.id in done])
     if done:
         click.echo(f"{count(len(done), 'message')} given up; on the server nothing changes")
     return _complain_about(numbers, done, "is not held, or a destination may still take it")
 
 
-def _read_held() -> Sequence[HeldDelivery]:
-    config = load_invoked_config()
-    with read_ledger(config.state_dir) as ledger:
+def _read_held(state_dir: Path) -> Sequence[HeldDelivery]:
+    with read_ledger(state_dir) as ledger:
         return ledger.held()
 
 
-def _read_fields(row: HeldDelivery) -> Mapping[str, str] | None:
+def _read_fields(state_dir: Path, row: HeldDelivery) -> Mapping[str, str] | None:
     """Give the fields of the header of a copy in the spool; None when there is none."""
     if row.digest is None or not row.spooled:
         return None
-    config = load_invoked_config()
     key = MessageKey(row.account, row.unique_id, row.digest)
-    with read_ledger(config.state_dir) as ledger:
+    with read_ledger(state_dir) as ledger:
         token = ledger.token()
     try:
-        return read_fields(read_spooled_head(config.state_dir, token, key))
+        return read_fields(read_spooled_head(state_dir, token, key))
     except SpoolDamaged as error:
         click.echo(f"popsync: {escape(str(error), limit=500)}", err=True)
         return None
 
 
-def _remove_copies(rows: Sequence[HeldDelivery]) -> None:
+def _remove_copies(state_dir: Path, rows: Sequence[HeldDelivery]) -> None:
     """Take the copies of dropped messages away now; a daemon would do so at its next poll."""
-    config = load_invoked_config()
-    with read_ledger(config.state_dir) as ledger:
+    with read_ledger(state_dir) as ledger:
         token = ledger.token()
     for row in rows:
         if row.digest is not None and row.spooled:
             with suppress(OSError):
                 key = MessageKey(row.account, row.unique_id, row.digest)
-                remove_spooled(config.state_dir, token, key)
+                remove_spooled(state_dir, token, key)
 
 
 def _change(
-    numbers: Sequence[int], change: Callable[[SqliteLedger, int], Awaitable[bool]]
+    state_dir: Path,
+    numbers: Sequence[int],
+    change: Callable[[SqliteLedger, int], Awaitable[bool]],
 ) -> list[int]:
     """Apply a change to each message, beside a running popsync too; give those it worked for."""
-    config = load_invoked_config()
 
     async def change_all() -> list[int]:
-        ledger = await open_ledger(config.state_dir, beside_daemon=True)
+        ledger = await open_ledger(state_dir, beside_daemon=True)
         try:
             return [number for number in dict.fromkeys(numbers) if await change(ledger, number)]
         finally:

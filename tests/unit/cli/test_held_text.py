@@ -12,13 +12,15 @@ from popsync.ledger.reports import HeldDelivery
 from popsync.model import AccountId, UniqueId
 
 NOW = 1_000_000.0
+JANE = AccountId("jane@pop.example")
+NAMES = {JANE: "gmx"}
 
 
 def held(number: int, **changes: Any) -> HeldDelivery:
     """Make one delivery that was refused for good an hour ago."""
     row = HeldDelivery(
         id=number,
-        account=AccountId("jane@pop.example"),
+        account=JANE,
         unique_id=UniqueId(b"u\x1b"),
         octets=1500,
         first_seen=NOW - 3600,
@@ -40,16 +42,14 @@ TOO_LARGE = held(
 
 def test_nothing_held_is_said_in_words() -> None:
     """No table without rows."""
-    assert format_held([], NOW) == ["Nothing is held."]
+    assert format_held([], NAMES, NOW) == ["Nothing is held."]
 
 
 def test_each_delivery_has_a_line_with_its_reason() -> None:
     """The destination's words, or why it was never retrieved."""
-    _, refused, large = format_held([held(7), TOO_LARGE], NOW)
+    _, refused, large = format_held([held(7), TOO_LARGE], NAMES, NOW)
 
-    assert " ".join(refused.split()) == (
-        "7 jane@pop.example 1 hour ago 1.5 kB mta a@b 550 no such user"
-    )
+    assert " ".join(refused.split()) == ("7 gmx 1 hour ago 1.5 kB mta a@b 550 no such user")
     assert large.endswith("  -            larger than max_size")
 
 
@@ -57,9 +57,9 @@ def test_one_message_is_shown_with_all_its_deliveries() -> None:
     """Unique-id escaped, attempts, and when it is tried again if ever."""
     other = held(7, recipient="c@d", attempts=1, next_try=None)
 
-    assert list(format_held_message([held(7), other], NOW)) == [
+    assert list(format_held_message([held(7), other], NAMES, NOW)) == [
         "Message 7",
-        "  account:     jane@pop.example",
+        "  account:     gmx (jane@pop.example)",
         "  unique-id:   u\\x1b",
         "  size:        1.5 kB (1500 octets)",
         "  first seen:  1 hour ago",
@@ -76,8 +76,10 @@ def test_one_message_is_shown_with_all_its_deliveries() -> None:
 
 def test_the_document_groups_deliveries_by_message() -> None:
     """One entry for each message; what is absent is null."""
-    document = held_document([held(7), held(7, recipient="c@d"), TOO_LARGE])
+    document = held_document([held(7), held(7, recipient="c@d"), TOO_LARGE], NAMES)
 
+    first = document["messages"][0]
+    assert (first["account"], first["account_id"]) == ("gmx", JANE)
     assert [(m["id"], len(m["deliveries"])) for m in document["messages"]] == [(7, 2), (8, 1)]
     assert document["messages"][1]["deliveries"][0]["destination"] is None
     assert document["messages"][1]["oversize"] is True
@@ -86,7 +88,7 @@ def test_the_document_groups_deliveries_by_message() -> None:
 def test_what_waits_in_the_spool_says_so() -> None:
     """With the destination's last words, or none; and with why its copy cannot be used."""
     waiting = held(9, is_waiting=True, spooled=True, reply="451 later", reason="damaged")
-    _, told, silent = format_held([waiting, waiting._replace(reply="", reason="")], NOW)
+    _, told, silent = format_held([waiting, waiting._replace(reply="", reason="")], {}, NOW)
 
     assert told.endswith("waits: 451 later; damaged")
     assert silent.endswith("waits for its destination")
@@ -96,17 +98,17 @@ def test_a_message_says_where_it_is_and_who_wrote_it() -> None:
     """The fields of its header stand behind, whatever strangers put into them."""
     here = held(9, spooled=True)
     fields = {"Subject": "a\x1b[2J"}
-    lines = list(format_held_message([here], NOW, fields))
+    lines = list(format_held_message([here], NAMES, NOW, fields))
 
     assert "  where:       here and on the server" in lines
     assert "  Subject:     a\\x1b[2J" in lines
-    alone = list(format_held_message([here._replace(left=True)], NOW))
+    alone = list(format_held_message([here._replace(left=True)], {}, NOW))
     assert "  where:       here, and not on the server any more" in alone
 
 
 def test_the_document_of_one_message_has_its_header() -> None:
     """And says whether there is a copy, and whether the server still has it."""
-    document = held_document([held(9, spooled=True, left=True)], {"Subject": "hello"})
+    document = held_document([held(9, spooled=True, left=True)], {}, {"Subject": "hello"})
 
     (message,) = document["messages"]
     assert message["header"] == {"Subject": "hello"}
