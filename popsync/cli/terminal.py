@@ -17,9 +17,10 @@ _BELOW = 4
 """How far the last column is indented when it stands below its row."""
 
 
-def print_json(document: Any) -> None:
-    """Print one JSON document."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+def print_json(document: Any, *, in_one_line: bool = False) -> None:
+    """Print one JSON document; in one line where more follow."""
+    indent = None if in_one_line else 2
+    click.echo(json.dumps(document, indent=indent, ensure_ascii=False))
 
 
 def format_moment(moment: float | None) -> str | None:

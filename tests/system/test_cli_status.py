@@ -108,6 +108,19 @@ def test_watch_shows_it_again_until_control_c(tmp_path: Path) -> None:
     assert (process.returncode, errors) == (0, "")
 
 
+def test_watch_prints_a_document_a_line_for_scripts(tmp_path: Path) -> None:
+    """So that whoever reads them needs to know no more than where a line ends."""
+    config = write_config(tmp_path / "popsync.toml", STATE + MAILDIR + account("jane", 1))
+    process = start_popsync("-c", config, "status", "--watch", "--json")
+    assert process.stdout is not None
+    documents = [json.loads(process.stdout.readline()) for _ in range(2)]
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+
+    assert [d["accounts"][0]["account"] for d in documents] == ["jane", "jane"]
+    assert (process.returncode, errors) == (0, "")
+
+
 @pytest.mark.parametrize("spoil", [Path.unlink, _empty, _make_directory, _make_pipe])
 def test_a_daemon_is_found_without_its_configuration(
     tmp_path: Path, spoil: Callable[[Path], object]

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -39,11 +39,17 @@ def command(*, watch: bool, as_json: bool) -> int:
 
     With --quiet it prints nothing and only looks at the daemon, for health checks: exit code 0
     when it runs and polls as planned, whatever its accounts meet; else 69.
+
+    With --watch and --json each line is one JSON document.
     """
     if invocation().verbosity < 0:
         return _check_health()
     if not watch:
-        _print(_look(), as_json=as_json)
+        look = _look()
+        if as_json:
+            print_json(_document(look))
+        else:
+            _print(look)
     else:
         with suppress(KeyboardInterrupt):
             _watch(as_json=as_json)
@@ -84,10 +90,11 @@ def _look() -> _Look:
         return _Look(seen, join_status(config.accounts, ledger.accounts(), live), time.time())
 
 
-def _print(look: _Look, *, as_json: bool) -> None:
-    if as_json:
-        print_json(daemon_document(look.seen) | status_document(look.rows, look.now))
-        return
+def _document(look: _Look) -> dict[str, Any]:
+    return daemon_document(look.seen) | status_document(look.rows, look.now)
+
+
+def _print(look: _Look) -> None:
     for line in _format(look):
         click.echo(line)
 
@@ -99,9 +106,12 @@ def _format(look: _Look) -> list[str]:
 
 def _watch(*, as_json: bool) -> None:
     """Show it again and again: in place on a terminal, one after the other elsewhere."""
-    if as_json or not sys.stdout.isatty():
+    while as_json:
+        print_json(_document(_look()), in_one_line=True)
+        time.sleep(WATCH_EVERY_S)
+    if not sys.stdout.isatty():
         while True:
-            _print(_look(), as_json=as_json)
+            _print(_look())
             click.echo()
             time.sleep(WATCH_EVERY_S)
     from rich.live import Live  # noqa: PLC0415 - for terminals alone
