@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
 from popsync.config.locate import TomlPath
 from popsync.config.problem import Problem
 from popsync.config.source import Source
 from popsync.config.table import Table
-from popsync.config.vocabulary import fields_of
 
 _STAND_INS: Mapping[str, object] = {
     "host": "stand-in.invalid",
@@ -84,9 +83,9 @@ def stand_ins(table: type[Table]) -> dict[str, object]:
     With them in place of what is wrong, the other keys can still be checked against one another.
     """
     return {
-        key: _STAND_INS[key]
-        for key, field in fields_of(table).items()
-        if field.is_required() and key in _STAND_INS
+        name: _STAND_INS[name]
+        for name, key in table.keys.items()
+        if key.is_required and name in _STAND_INS
     }
 
 
@@ -95,12 +94,12 @@ def draft_table(table: type[T_co], entry: Entry) -> Draft[T_co]:
     values = entry.merged()
     context = {"base_of": entry.base_of}
     try:
-        return Draft(entry, table.model_validate(values, context=context), frozenset(), ())
+        return Draft(entry, table.read(values, context), frozenset(), ())
     except ValidationError as error:
         problems = tuple(_problems(table, entry, error))
         unsound = frozenset(str(detail["loc"][0]) for detail in error.errors(include_url=False))
     sound = {key: value for key, value in values.items() if key not in unsound}
-    value = table.model_validate({**stand_ins(table), **sound}, context=context)
+    value = table.read({**stand_ins(table), **sound}, context)
     return Draft(entry, value, unsound, problems)
 
 

@@ -1,17 +1,14 @@
 """Turns what pydantic finds into a sentence that says what to write instead."""
 
 from collections.abc import Callable, Mapping
-from typing import get_args
 
-from annotated_types import Ge, Le
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from popsync.config.model import DESTINATION_TYPES, AccountConfig
-from popsync.config.table import Table
-from popsync.config.vocabulary import TABLES, fields_of, home_of, kind_of, near, quote, to_toml
+from popsync.config.table import Key, Table
+from popsync.config.vocabulary import TABLES, home_of, kind_of, near, quote, to_toml
 
-_Sentence = Callable[[str, FieldInfo, ErrorDetails], str]
+_Sentence = Callable[[str, Key, ErrorDetails], str]
 
 _MODE_MISSING = (
     'missing, and there is no default: write mode = "keep" to leave messages on the server, '
@@ -40,7 +37,7 @@ def is_misspelt(key: str, strangers: list[str]) -> bool:
 def explain(error: ErrorDetails, table: type[Table]) -> str:
     """Say what is wrong with one key of ``table``, without any value that may be secret."""
     key = str(error["loc"][0])
-    field = fields_of(table).get(key)
+    field = table.keys.get(key)
     if field is None:
         return _explain_unknown(key, table)
     sentence = _SENTENCES.get(error["type"], _explain_other)
@@ -48,10 +45,10 @@ def explain(error: ErrorDetails, table: type[Table]) -> str:
 
 
 def _explain_unknown(key: str, table: type[Table]) -> str:
-    known = fields_of(table)
+    known = table.keys
     if key in _FOREIGN_KEYS and table is AccountConfig:
         return f"unknown key; {_FOREIGN_KEYS[key][1]}"
-    types = [quote(name) for name, other in DESTINATION_TYPES.items() if key in fields_of(other)]
+    types = [quote(name) for name, other in DESTINATION_TYPES.items() if key in other.keys]
     if types and table in DESTINATION_TYPES.values():
         return f"unknown key here; only destinations of type {' or '.join(types)} have it"
     if key in TABLES:
@@ -64,33 +61,33 @@ def _explain_unknown(key: str, table: type[Table]) -> str:
     return f"unknown key; the keys here are {', '.join(known)}"
 
 
-def _example(key: str, field: FieldInfo) -> str:
-    examples = field.examples or []
-    return f"{key} = {to_toml(examples[0])}" if examples else f"[{key}]"
+def _example(key: str, field: Key) -> str:
+    return f"{key} = {to_toml(field.examples[0])}" if field.examples else f"[{key}]"
 
 
-def _explain_missing(key: str, field: FieldInfo, _error: ErrorDetails) -> str:
+def _explain_missing(key: str, field: Key, _error: ErrorDetails) -> str:
     if key == "mode":
         return _MODE_MISSING
-    meaning = (field.description or "").partition(". ")[0].rstrip(".")
+    meaning = field.description.partition(". ")[0].rstrip(".")
     return f"missing; write {_example(key, field)} ({meaning[:1].lower()}{meaning[1:]})"
 
 
 def _must_be(wanted: str) -> _Sentence:
-    def sentence(key: str, field: FieldInfo, error: ErrorDetails) -> str:
+    def sentence(key: str, field: Key, error: ErrorDetails) -> str:
         return f"must be {wanted}, such as {_example(key, field)}, not {kind_of(error['input'])}"
 
     return sentence
 
 
-def _explain_text(key: str, field: FieldInfo, error: ErrorDetails) -> str:
+def _explain_text(key: str, field: Key, error: ErrorDetails) -> str:
     if len(error["loc"]) > 1:
         return f"must be a text in quotes, not {kind_of(error['input'])}"
     return _must_be("a text in quotes")(key, field, error)
 
 
-def _explain_choice(_key: str, field: FieldInfo, error: ErrorDetails) -> str:
-    choices = get_args(field.annotation)
+def _explain_choice(_key: str, field: Key, error: ErrorDetails) -> str:
+    shape = field.kind.shape
+    choices = shape["enum"] if "enum" in shape else [shape["const"]]
     listed = " or ".join([", ".join(map(quote, choices[:-1])), quote(choices[-1])])
     given = error["input"]
     if not isinstance(given, str):
@@ -100,17 +97,16 @@ def _explain_choice(_key: str, field: FieldInfo, error: ErrorDetails) -> str:
     return f"{quote(given)} is not possible; {advice} {listed}"
 
 
-def _explain_range(_key: str, field: FieldInfo, _error: ErrorDetails) -> str:
-    low = next(limit.ge for limit in field.metadata if isinstance(limit, Ge))
-    high = next(limit.le for limit in field.metadata if isinstance(limit, Le))
+def _explain_range(_key: str, field: Key, _error: ErrorDetails) -> str:
+    low, high = field.kind.shape["minimum"], field.kind.shape["maximum"]
     return f"must be from {low} to {high}"
 
 
-def _explain_own(_key: str, _field: FieldInfo, error: ErrorDetails) -> str:
+def _explain_own(_key: str, _field: Key, error: ErrorDetails) -> str:
     return str(error.get("ctx", {}).get("error", "cannot be used"))
 
 
-def _explain_other(key: str, field: FieldInfo, _error: ErrorDetails) -> str:
+def _explain_other(key: str, field: Key, _error: ErrorDetails) -> str:
     return f"cannot be used; write for example {_example(key, field)}"
 
 

@@ -1,16 +1,17 @@
-"""The kinds of values that the tables are made of, for pydantic and for the JSON Schema."""
+"""The kinds of values that the tables are made of, for pydantic-core and in JSON Schema."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationInfo, WithJsonSchema
-from pydantic.functional_validators import PlainValidator
+from pydantic_core import core_schema
+from pydantic_core.core_schema import ValidationInfo
 
 from popsync.config import checks
-from popsync.config.cron import CronTimes, parse_cron
+from popsync.config.cron import parse_cron
 from popsync.config.secret_table import SECRET_SCHEMA, parse_secret
 from popsync.config.secrets import Secret
+from popsync.config.table import Kind
 from popsync.config.units import parse_duration, parse_interval, parse_size
 
 BaseOf = Callable[[str], Path]
@@ -56,41 +57,67 @@ def _to_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Text = Annotated[str, AfterValidator(checks.check_text)]
-TextList = Annotated[tuple[Annotated[Text, Strict()], ...], BeforeValidator(_to_tuple)]
-GlobList = Annotated[
-    tuple[Annotated[Text, Strict(), AfterValidator(_expand_glob)], ...], BeforeValidator(_to_tuple)
-]
-Host = Annotated[str, AfterValidator(checks.check_host)]
-User = Annotated[str, AfterValidator(checks.check_user)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
-Fingerprint = Annotated[str, AfterValidator(checks.check_fingerprint)]
-ReversePath = Annotated[str, AfterValidator(checks.check_reverse_path)]
-Address = Annotated[str, AfterValidator(checks.check_address)]
-AddressList = Annotated[tuple[Annotated[Address, Strict()], ...], BeforeValidator(_to_tuple)]
-FilePath = Annotated[Path, PlainValidator(_path), WithJsonSchema({"type": "string"})]
-OptionalPath = Annotated[Path | None, PlainValidator(_path), WithJsonSchema({"type": "string"})]
-SecretField = Annotated[Secret, PlainValidator(_secret), WithJsonSchema(SECRET_SCHEMA)]
-OptionalSecret = Annotated[Secret | None, PlainValidator(_secret), WithJsonSchema(SECRET_SCHEMA)]
-_DURATION_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"}
-Duration = Annotated[int, PlainValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
-Interval = Annotated[int, PlainValidator(parse_interval), WithJsonSchema(_DURATION_SCHEMA)]
-Schedule = Annotated[
-    CronTimes | None, PlainValidator(parse_cron), WithJsonSchema({"type": "string"})
-]
-Size = Annotated[
-    int,
-    PlainValidator(parse_size),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,9}[KMG]?B$"}),
-]
-_LISTEN_SCHEMA = {"type": "string", "pattern": "^.+:[0-9]{1,5}$"}
-Listen = Annotated[
-    checks.ListenAddress,
-    PlainValidator(checks.parse_listen_address),
-    WithJsonSchema(_LISTEN_SCHEMA),
-]
-OptionalListen = Annotated[
-    checks.ListenAddress | None,
-    PlainValidator(checks.parse_listen_address),
-    WithJsonSchema(_LISTEN_SCHEMA),
-]
+def _checked_text(check: Callable[[str], str]) -> core_schema.CoreSchema:
+    return core_schema.no_info_after_validator_function(check, core_schema.str_schema(strict=True))
+
+
+def _text(check: Callable[[str], str]) -> Kind:
+    return Kind(_checked_text(check), {"type": "string"})
+
+
+def _texts(check: Callable[[str], str]) -> Kind:
+    many = core_schema.tuple_schema([_checked_text(check)], variadic_item_index=0, strict=True)
+    return Kind(
+        core_schema.no_info_before_validator_function(_to_tuple, many),
+        {"type": "array", "items": {"type": "string"}},
+    )
+
+
+def _parsed(parse: Callable[[Any], object], pattern: str | None = None) -> Kind:
+    shape = {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
+    return Kind(core_schema.no_info_plain_validator_function(parse), shape)
+
+
+def number(least: int, most: int) -> Kind:
+    """Give the kind of whole numbers from ``least`` to ``most``."""
+    return Kind(
+        core_schema.int_schema(strict=True, ge=least, le=most),
+        {"type": "integer", "minimum": least, "maximum": most},
+    )
+
+
+def choice(literal: object) -> Kind:
+    """Give the kind of the texts that ``literal``, a ``Literal`` of typing, names."""
+    texts = list(get_args(literal))
+    listed = {"enum": texts} if len(texts) > 1 else {"const": texts[0]}
+    return Kind(core_schema.literal_schema(texts), {"type": "string", **listed})
+
+
+def table(name: str) -> Kind:
+    """Give the kind of what is checked as a table of its own."""
+    return Kind(core_schema.any_schema(), {"$ref": f"#/$defs/{name}"})
+
+
+def named_tables(*names: str) -> Kind:
+    """Give the same for tables with a name that the user chose, each of one of the types."""
+    types = [{"$ref": f"#/$defs/{name}"} for name in names]
+    shape = types[0] if len(types) == 1 else {"oneOf": types}
+    return Kind(core_schema.any_schema(), {"type": "object", "additionalProperties": shape})
+
+
+FLAG = Kind(core_schema.bool_schema(strict=True), {"type": "boolean"})
+TEXTS = _texts(checks.check_text)
+GLOBS = _texts(lambda text: _expand_glob(checks.check_text(text)))
+HOST = _text(checks.check_host)
+USER = _text(checks.check_user)
+PORT = number(1, 65_535)
+FINGERPRINT = _text(checks.check_fingerprint)
+REVERSE_PATH = _text(checks.check_reverse_path)
+ADDRESSES = _texts(checks.check_address)
+PATH = Kind(core_schema.with_info_plain_validator_function(_path), {"type": "string"})
+SECRET = Kind(core_schema.with_info_plain_validator_function(_secret), SECRET_SCHEMA)
+DURATION = _parsed(parse_duration, "^[0-9]{1,9}[smhd]$")
+INTERVAL = _parsed(parse_interval, "^[0-9]{1,9}[smhd]$")
+SCHEDULE = _parsed(parse_cron)
+SIZE = _parsed(parse_size, "^[0-9]{1,9}[KMG]?B$")
+LISTEN = _parsed(checks.parse_listen_address, "^.+:[0-9]{1,5}$")

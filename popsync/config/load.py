@@ -68,7 +68,7 @@ def _settle(gathered: Gathered, drafts: Drafts, environ: Mapping[str, str]) -> C
         state_dir=state_dir,
         accounts={n: _settle_account(d.value, drafts) for n, d in drafts.accounts.items()},
         destinations={name: draft.value for name, draft in drafts.destinations.items()},
-        server=server.model_copy(update={"mailbox": mailboxes, "mailstore": mailstore}),
+        server=server.replace(mailbox=mailboxes, mailstore=mailstore),
         limits=drafts.limits.value,
         log=drafts.log.value,
         metrics=drafts.metrics.value,
@@ -81,4 +81,4 @@ def _settle(gathered: Gathered, drafts: Drafts, environ: Mapping[str, str]) -> C
 def _settle_account(account: AccountConfig, drafts: Drafts) -> AccountConfig:
     delete_after_s = account.delete_after_s if account.mode == "delete" else 0
     names = resolve_destinations(account, drafts)
-    return account.model_copy(update={"deliver_to": names, "delete_after_s": delete_after_s})
+    return account.replace(deliver_to=names, delete_after_s=delete_after_s)

@@ -7,9 +7,7 @@ with its destinations. ``ConfigFile`` is the same as the user writes it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from popsync.config.account import AccountConfig
 from popsync.config.checks import ListenAddress
@@ -21,17 +19,22 @@ from popsync.config.destination import (
     SmtpDestination,
 )
 from popsync.config.fields import (
-    AddressList,
-    GlobList,
-    Host,
-    Listen,
-    OptionalListen,
-    OptionalPath,
-    SecretField,
-    Size,
-    TextList,
+    ADDRESSES,
+    FLAG,
+    GLOBS,
+    HOST,
+    LISTEN,
+    PATH,
+    SECRET,
+    SIZE,
+    TEXTS,
+    choice,
+    named_tables,
+    number,
+    table,
 )
-from popsync.config.table import Table
+from popsync.config.secrets import Secret
+from popsync.config.table import Table, key
 
 __all__ = [
     "DESTINATION_TYPES",
@@ -56,11 +59,13 @@ LogFormat = Literal["auto", "json", "plain"]
 class MailboxConfig(Table):
     """A mailbox of the bundled server; its name is the POP3 user."""
 
-    password: SecretField = Field(
+    password: Secret = key(
+        SECRET,
         description="The password for POP3, as in an account.",
         examples=[{"file": "jane.password"}],
     )
-    addresses: AddressList = Field(
+    addresses: tuple[str, ...] = key(
+        ADDRESSES,
         default=(),
         description="Addresses whose mail the mailbox takes.",
         examples=[["jane@example.org"]],
@@ -70,70 +75,87 @@ class MailboxConfig(Table):
 class ServerConfig(Table):
     """The bundled SMTP and POP3 server, which popsync serve runs."""
 
-    hostname: Host = Field(
+    hostname: str = key(
+        HOST,
         default="localhost",
         description="Name that the server greets with.",
         examples=["mail.example.org"],
     )
-    smtp_listen: Listen = Field(
+    smtp_listen: ListenAddress = key(
+        LISTEN,
         default=ListenAddress("127.0.0.1", 2525),
         description="Address and port for SMTP.",
         examples=["127.0.0.1:2525"],
-        json_schema_extra={"default": "127.0.0.1:2525"},
+        written_default="127.0.0.1:2525",
     )
-    pop3_listen: Listen = Field(
+    pop3_listen: ListenAddress = key(
+        LISTEN,
         default=ListenAddress("127.0.0.1", 2110),
         description="Address and port for POP3.",
         examples=["127.0.0.1:2110"],
-        json_schema_extra={"default": "127.0.0.1:2110"},
+        written_default="127.0.0.1:2110",
     )
-    tls_cert: OptionalPath = Field(
+    tls_cert: Path | None = key(
+        PATH,
         default=None,
         description="PEM file with the server's certificate chain; needed to listen beyond this "
         "machine.",
         examples=["server.pem"],
     )
-    tls_key: OptionalPath = Field(
-        default=None, description="PEM file with the key of tls_cert.", examples=["server.key"]
+    tls_key: Path | None = key(
+        PATH,
+        default=None,
+        description="PEM file with the key of tls_cert.",
+        examples=["server.key"],
     )
-    mailstore: OptionalPath = Field(
+    mailstore: Path | None = key(
+        PATH,
         default=None,
         description="Directory with the mailboxes; without it, mailstore in state_dir.",
         examples=["/var/lib/popsync/mailstore"],
     )
-    mailbox: dict[str, MailboxConfig] = Field(
-        default_factory=dict, description="The mailboxes, by name."
+    mailbox: Mapping[str, MailboxConfig] = key(
+        named_tables("MailboxConfig"), default={}, description="The mailboxes, by name."
     )
 
 
 class LimitsConfig(Table):
     """What popsync takes of the machine and of the servers."""
 
-    connections: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=200, description="Most POP3 connections at a time.", examples=[200]
+    connections: int = key(
+        number(1, 100_000),
+        default=200,
+        description="Most POP3 connections at a time.",
+        examples=[200],
     )
-    connections_per_host: Annotated[int, Field(ge=1, le=100_000)] = Field(
+    connections_per_host: int = key(
+        number(1, 100_000),
         default=50,
         description="Most POP3 connections to one host at a time; fewer when it refuses more.",
         examples=[4],
     )
-    spool_octets: Size = Field(
+    spool_octets: int = key(
+        SIZE,
         default=1024**3,
         alias="spool_size",
         description="Most that is kept in state_dir of messages that were retrieved and that a "
         "destination does not take yet; more of them stays on the server.",
         examples=["200MB"],
-        json_schema_extra={"default": "1GB"},
+        written_default="1GB",
     )
 
 
 class LogConfig(Table):
     """What is logged, and how."""
 
-    level: LogLevel = Field(
-        default="info", description="The least that is logged.", examples=["debug"]
+    level: LogLevel = key(
+        choice(LogLevel),
+        default="info",
+        description="The least that is logged.",
+        examples=["debug"],
     )
-    format: LogFormat = Field(
+    format: LogFormat = key(
+        choice(LogFormat),
         default="auto",
         description="JSON or plain lines; auto is plain on a terminal, else what fits.",
         examples=["json"],
@@ -143,13 +165,15 @@ class LogConfig(Table):
 class MetricsConfig(Table):
     """Figures for Prometheus, over HTTP, from popsync run."""
 
-    listen: OptionalListen = Field(
+    listen: ListenAddress | None = key(
+        LISTEN,
         default=None,
         description="Address and port that they can be fetched from, at /metrics; without it "
         "there are none.",
         examples=["127.0.0.1:9125"],
     )
-    allow_remote: bool = Field(
+    allow_remote: bool = key(
+        FLAG,
         default=False,
         description="Let other machines fetch them: they name accounts, and nobody has to log in.",
         examples=[True],
@@ -157,39 +181,45 @@ class MetricsConfig(Table):
 
 
 class ConfigFile(Table):
-    """The file as the user writes it."""
+    """The file as the user writes it."""  # each of its tables is checked by itself
 
-    include: GlobList = Field(
+    include: tuple[str, ...] = key(
+        GLOBS,
         default=(),
         description="Further files, as globs, with more accounts and destinations.",
         examples=[["accounts.d/*.toml"]],
     )
-    state_dir: OptionalPath = Field(
+    state_dir: Path | None = key(
+        PATH,
         default=None,
         description="Directory of the ledger; without it $STATE_DIRECTORY, else "
         "$XDG_STATE_HOME/popsync.",
         examples=["/var/lib/popsync"],
     )
-    deliver_to: TextList = Field(
-        default=(), description="Destinations of accounts that name none.", examples=[["inbox"]]
+    deliver_to: tuple[str, ...] = key(
+        TEXTS,
+        default=(),
+        description="Destinations of accounts that name none.",
+        examples=[["inbox"]],
     )
-    allow_group: bool = Field(
+    allow_group: bool = key(
+        FLAG,
         default=False,
         description="Let the file's group read it although it holds a password.",
         examples=[True],
     )
-    account: dict[str, AccountConfig] = Field(
-        default_factory=dict, description="The accounts, by name."
+    account: Mapping[str, Any] = key(
+        named_tables("AccountConfig"), default={}, description="The accounts, by name."
     )
-    destination: dict[str, Annotated[DestinationConfig, Field(discriminator="type")]] = Field(
-        default_factory=dict, description="The destinations, by name."
+    destination: Mapping[str, Any] = key(
+        named_tables(*(each.__name__ for each in DESTINATION_TYPES.values())),
+        default={},
+        description="The destinations, by name.",
     )
-    server: ServerConfig = Field(default_factory=ServerConfig, description="The bundled server.")
-    limits: LimitsConfig = Field(default_factory=LimitsConfig, description="Limits.")
-    log: LogConfig = Field(default_factory=LogConfig, description="The log.")
-    metrics: MetricsConfig = Field(
-        default_factory=MetricsConfig, description="Figures for Prometheus."
-    )
+    server: Any = key(table("ServerConfig"), default=None, description="The bundled server.")
+    limits: Any = key(table("LimitsConfig"), default=None, description="Limits.")
+    log: Any = key(table("LogConfig"), default=None, description="The log.")
+    metrics: Any = key(table("MetricsConfig"), default=None, description="Figures for Prometheus.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,6 @@ To renew it: ``python -m popsync.config.reference >docs/configuration.md``.
 import sys
 from collections.abc import Iterator
 
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-
 from popsync.config.model import (
     AccountConfig,
     ConfigFile,
@@ -21,8 +18,8 @@ from popsync.config.model import (
     ServerConfig,
     SmtpDestination,
 )
-from popsync.config.table import Table
-from popsync.config.vocabulary import fields_of, to_toml
+from popsync.config.table import Key, Table
+from popsync.config.vocabulary import to_toml
 
 _INTRODUCTION = """\
 # Configuration
@@ -73,22 +70,21 @@ def _section(title: str, table: type[Table]) -> Iterator[str]:
     if table is not ConfigFile:
         yield f"{(table.__doc__ or '').strip()}\n\n"
     yield "| key | default | meaning | example |\n|---|---|---|---|\n"
-    for key, field in fields_of(table).items():
-        if field.examples:
+    for name, key in table.keys.items():
+        if key.examples:
             yield (
-                f"| `{key}` | {_default(field)} | {_cell(field.description or '')} "
-                f"| `{_cell(f'{key} = {to_toml(field.examples[0])}')}` |\n"
+                f"| `{name}` | {_default(key)} | {_cell(key.description)} "
+                f"| `{_cell(f'{name} = {to_toml(key.examples[0])}')}` |\n"
             )
 
 
-def _default(field: FieldInfo) -> str:
+def _default(key: Key) -> str:
     """Give the default as the user would write it."""
-    if field.is_required():
+    if key.is_required:
         return "must be stated"
-    extra = field.json_schema_extra
-    default = extra["default"] if isinstance(extra, dict) else field.default
-    if default is PydanticUndefined:  # depends on another key, as the description says
+    if key.default_factory is not None:  # depends on another key, as the description says
         return "see there"
+    default = key.written_default
     return "" if default in (None, "", ()) else f"`{to_toml(default)}`"
 
 

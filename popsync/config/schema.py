@@ -1,12 +1,31 @@
 """The JSON Schema of the configuration, for editors that complete and check TOML."""
 
+from inspect import cleandoc
 from typing import Any
 
-from popsync.config.model import AccountConfig, ConfigFile
+from popsync.config.model import (
+    DESTINATION_TYPES,
+    AccountConfig,
+    ConfigFile,
+    LimitsConfig,
+    LogConfig,
+    MailboxConfig,
+    MetricsConfig,
+    ServerConfig,
+)
+from popsync.config.table import Key, Table
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_NEEDLESS = ("title", "discriminator")
-_UNSTATED: tuple[object, ...] = (None, "", [])
+_TABLES: tuple[type[Table], ...] = (
+    AccountConfig,
+    *DESTINATION_TYPES.values(),
+    ServerConfig,
+    MailboxConfig,
+    LimitsConfig,
+    LogConfig,
+    MetricsConfig,
+)
+_UNSTATED: tuple[object, ...] = (None, "", (), {}, ...)
 """Defaults that stand for an absent key; the user cannot write them."""
 
 
@@ -15,28 +34,31 @@ def json_schema() -> dict[str, Any]:
 
     An account has no required keys in it: any may be inherited from ``[defaults]``.
     """
-    schema: dict[str, Any] = _simplify(ConfigFile.model_json_schema())
-    account = schema["$defs"][AccountConfig.__name__]
-    del account["required"]
+    tables = {table.__name__: _describe_table(table) for table in _TABLES}
+    del tables[AccountConfig.__name__]["required"]
+    schema = _describe_table(ConfigFile)
     schema["properties"]["defaults"] = {
         "$ref": f"#/$defs/{AccountConfig.__name__}",
         "description": "What every account inherits unless it says otherwise.",
     }
-    return {"$schema": DIALECT, "title": "popsync configuration", **schema}
+    return {"$schema": DIALECT, "title": "popsync configuration", "$defs": tables, **schema}
 
 
-def _simplify(node: Any, *, names: bool = False) -> Any:
-    """Drop what tells an editor nothing. ``names``: the keys of ``node`` are the user's."""
-    if isinstance(node, list):
-        return [_simplify(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    return {
-        key: _simplify(value, names=key in {"properties", "$defs"} and not names)
-        for key, value in node.items()
-        if names or not _says_nothing(key, value)
+def _describe_table(table: type[Table]) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "description": cleandoc(table.__doc__ or ""),
+        "properties": {name: _describe_key(key) for name, key in table.keys.items()},
+        "additionalProperties": False,
     }
+    required = [name for name, key in table.keys.items() if key.is_required]
+    return schema | {"required": required} if required else schema
 
 
-def _says_nothing(key: str, value: object) -> bool:
-    return key in _NEEDLESS or (key == "default" and value in _UNSTATED)
+def _describe_key(key: Key) -> dict[str, Any]:
+    described = {**key.kind.shape, "description": key.description}
+    if key.examples:
+        described["examples"] = list(key.examples)
+    if key.written_default not in _UNSTATED:
+        described["default"] = key.written_default
+    return described

@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic.fields import FieldInfo
-
 from popsync.config.model import (
     DESTINATION_TYPES,
     AccountConfig,
@@ -31,13 +29,8 @@ _TABLES: Mapping[str, tuple[type[Table], ...]] = {
 _SECRET_KEYS = ("command", "file", "env", "credential")
 
 
-def fields_of(table: type[Table]) -> dict[str, FieldInfo]:
-    """Give the fields of ``table`` by the key that the user writes."""
-    return {field.alias or name: field for name, field in table.model_fields.items()}
-
-
 KNOWN_KEYS = frozenset(_SECRET_KEYS).union(
-    *(fields_of(table) for tables in _TABLES.values() for table in tables), {"defaults"}
+    *(table.keys for tables in _TABLES.values() for table in tables), {"defaults"}
 )
 
 
@@ -63,7 +56,9 @@ def near(word: str, words: Iterable[str]) -> str:
 
 def home_of(key: str) -> str:
     """Say where ``key`` belongs, or give the empty string when it belongs nowhere."""
-    homes = (home for home, tables in _TABLES.items() if any(key in fields_of(t) for t in tables))
+    homes = (
+        home for home, tables in _TABLES.items() if any(key in table.keys for table in tables)
+    )
     return next(homes, "")
 
 
