@@ -49,6 +49,11 @@ def ask_daemon(
                 f"no popsync runs with {state_dir}; start it with 'popsync run', "
                 "or poll once with 'popsync once'"
             ) from error
+        if isinstance(error.__cause__, NotADirectoryError):
+            raise ConnectFailed(
+                f"no popsync runs: state_dir {state_dir} is not a directory; move what is there"
+                " away, or name another one in the configuration"
+            ) from error
         raise
     answer = parse_answer(line)
     if isinstance(answer, Refusal):

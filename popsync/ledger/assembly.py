@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from popsync.errors import LedgerLocked
-from popsync.ledger.failures import translated
+from popsync.ledger.failures import refuse_file, translated
 from popsync.ledger.ledger import Clock, SqliteLedger
 from popsync.ledger.lock import StateLock
 from popsync.ledger.marker import mark_directory
@@ -77,6 +77,7 @@ def _open(
 ) -> SqliteLedger:
     path = state_dir / LEDGER_NAME
     with translated(path), ExitStack() as undo:
+        refuse_file(state_dir)
         make_directories(state_dir, steps)
         lock = _take_lock(state_dir, beside_daemon=beside_daemon)
         if lock is not None:

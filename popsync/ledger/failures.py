@@ -1,5 +1,6 @@
 """Turns what SQLite and the file system say into the ledger's own errors."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,23 @@ def translated(path: Path) -> Iterator[None]:
     except LedgerError:
         raise
     except OSError as error:
-        raise LedgerUnavailable(f"the ledger {path} cannot be used: {error}") from error
+        raise LedgerUnavailable(f"the ledger {path} cannot be used: {_words(error)}") from error
+
+
+def refuse_file(state_dir: Path) -> None:
+    """Raise LedgerUnavailable when something else is in the place of the directory."""
+    place = next(place for place in (state_dir, *state_dir.parents) if os.path.lexists(place))
+    if not place.is_dir():
+        raise LedgerUnavailable(
+            f"state_dir {state_dir} cannot be used: {place} is not a directory; move it away, or"
+            " name another state_dir in the configuration"
+        )
+
+
+def _words(error: OSError) -> str:
+    """Give the system's words without its numbers."""
+    named = f"{error.filename}: " if error.filename else ""
+    return f"{named}{error.strerror}" if error.strerror else str(error)
 
 
 def damaged(path: Path, finding: str) -> LedgerCorrupt:

@@ -45,7 +45,8 @@ def ledger_exists(ledger: Path) -> bool:
         return True
     if remains:
         names = " and ".join(str(trace) for trace in remains)
-        raise _lost(f"the ledger {ledger} is gone, and {names} shows that there was one", names)
+        show = "shows" if len(remains) == 1 else "show"
+        raise _lost(f"the ledger {ledger} is gone, and {names} {show} that there was one", names)
     return False
 
 

@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from popsync.ledger.failures import damaged, translated
+from popsync.ledger.failures import damaged, refuse_file, translated
 from popsync.ledger.marker import ledger_exists
 from popsync.ledger.reading import LedgerReader
 from popsync.ledger.schema import (
@@ -72,6 +72,7 @@ def read_ledger(state_dir: Path) -> LedgerReader:
     """
     path = state_dir / LEDGER_NAME
     with translated(path):
+        refuse_file(state_dir)
         if not ledger_exists(path):
             connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             create_schema(connection)

@@ -1,6 +1,7 @@
 """The running daemon, as other commands meet it."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -57,21 +58,31 @@ def test_no_daemon_is_said_with_what_to_do(tmp_path: Path) -> None:
     assert look_at_daemon(tmp_path) == (None, "")
 
 
+def test_a_state_directory_that_is_a_file_is_no_daemon(tmp_path: Path) -> None:
+    """What is wrong is said, with what to do; whoever only looks sees none."""
+    (tmp_path / "state").write_text("")
+
+    said = r"no popsync runs: state_dir .*/state is not a directory; .* name another"
+    with pytest.raises(ConnectFailed, match=said):
+        ask_daemon(tmp_path / "state", AskPause(), Done, timeout_s=10)
+    assert look_at_daemon(tmp_path / "state") == (None, "")
+
+
 def test_a_socket_that_is_none_is_trouble(tmp_path: Path) -> None:
     """Something is there, and nobody can say that no daemon runs."""
-    (tmp_path / "file").write_text("")
-
-    seen = look_at_daemon(tmp_path / "file")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(tmp_path / SOCKET_NAME))
+        seen = look_at_daemon(tmp_path)
 
     assert seen.overview is None
-    assert "not a directory" in seen.trouble
+    assert "wrong type" in seen.trouble
 
 
 async def test_a_daemon_that_answers_is_seen(tmp_path: Path) -> None:
     """With all it says of itself; one of another version is told apart from none."""
-    socket = tmp_path / SOCKET_NAME
-    async with serve_local(socket, answering(format_answer(OVERVIEW))):
+    path = tmp_path / SOCKET_NAME
+    async with serve_local(path, answering(format_answer(OVERVIEW))):
         assert await asyncio.to_thread(look_at_daemon, tmp_path) == (OVERVIEW, "")
-    async with serve_local(socket, answering(b'{"protocol": 2}')):
+    async with serve_local(path, answering(b'{"protocol": 2}')):
         seen = await asyncio.to_thread(look_at_daemon, tmp_path)
     assert seen == (None, "it is of another version, start it again")

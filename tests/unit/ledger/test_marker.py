@@ -38,7 +38,10 @@ async def test_those_who_only_look_hear_of_the_loss_too(tmp_path: Path) -> None:
     await make_ledger(tmp_path)
     (tmp_path / "ledger.sqlite3").unlink()
 
-    with pytest.raises(LedgerCorrupt, match="is gone"):
+    with pytest.raises(LedgerCorrupt, match=r"is gone, and .*ledger\.token shows that"):
+        read_ledger(tmp_path)
+    (tmp_path / "ledger.sqlite3-wal").write_bytes(b"x")
+    with pytest.raises(LedgerCorrupt, match=r"ledger\.token and .*-wal show that there was one"):
         read_ledger(tmp_path)
     with pytest.raises(LedgerCorrupt, match="is gone"):
         await look_at_ledger(tmp_path)

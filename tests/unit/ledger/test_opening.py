@@ -190,12 +190,26 @@ async def test_a_large_ledger_is_checked_only_after_an_unclean_end(
         await (await open_ledger(tmp_path)).close()
 
 
-async def test_a_directory_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
-    """What the file system says is passed on."""
-    (tmp_path / "file").touch()
+@pytest.mark.parametrize("below", ["", "deeper"])
+async def test_a_file_in_the_place_of_the_directory_is_named(tmp_path: Path, below: str) -> None:
+    """For whoever writes and whoever looks, without the system's numbers."""
+    (tmp_path / "state").write_text("mine")
+    state_dir = tmp_path / "state" / below
+    said = rf"state_dir {state_dir} cannot be used: {tmp_path}/state is not a directory; move"
 
-    with pytest.raises(LedgerUnavailable, match="Not a directory"):
-        await open_ledger(tmp_path / "file" / "state")
+    with pytest.raises(LedgerUnavailable, match=said):
+        await open_ledger(state_dir)
+    with pytest.raises(LedgerUnavailable, match=said):
+        read_ledger(state_dir)
+    assert (tmp_path / "state").read_text() == "mine"
+
+
+async def test_what_the_system_refuses_is_said_in_words(tmp_path: Path) -> None:
+    """Which file, and why; its number is for nobody."""
+    (tmp_path / "lock").mkdir()
+
+    with pytest.raises(LedgerUnavailable, match=r"cannot be used: /.*/lock: Is a directory$"):
+        await open_ledger(tmp_path)
 
 
 async def test_a_reader_sees_what_the_daemon_commits(tmp_path: Path, ledger: SqliteLedger) -> None:
