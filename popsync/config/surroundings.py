@@ -26,6 +26,7 @@ from popsync.config.secrets import (
 )
 from popsync.errors import SecretUnavailable, TlsRefused
 from popsync.net.tls import TlsOptions, client_context
+from popsync.storage import is_mounted_read_only
 
 MAX_PEM_OCTETS = 16 * 1024 * 1024
 _EVERY_USER = 0o007
@@ -126,5 +127,7 @@ def _look_at_directory(path: Path) -> str:
     if not nearest.is_dir():
         return f"cannot be made: {nearest} is not a directory"
     if not os.access(nearest, os.W_OK | os.X_OK):
+        if is_mounted_read_only(nearest):
+            return f"cannot be used: the file system of {nearest} is mounted read-only"
         return f"cannot be used: no permission to write to {nearest}"
     return ""

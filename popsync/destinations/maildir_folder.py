@@ -14,7 +14,7 @@ from typing import NamedTuple
 from popsync.destinations.maildir_file import FileNames, base_name, form_file
 from popsync.errors import DestinationMisconfigured, DestinationUnavailable
 from popsync.model import Parcel
-from popsync.storage import DurableSteps, Writing, make_directories
+from popsync.storage import DurableSteps, Writing, is_mounted_read_only, make_directories
 
 _Put = Callable[[str, Iterable[bytes]], None]
 
@@ -67,8 +67,8 @@ class MaildirFolder:
         ancestor = next(place for place in self.path.parents if place.exists())
         if not os.access(ancestor, os.W_OK | os.X_OK):
             raise DestinationUnavailable(
-                f"Maildir {self.path}: it does not exist and cannot be made in {ancestor}; give"
-                " the user that popsync runs as write access"
+                f"Maildir {self.path}: it does not exist and cannot be made in {ancestor};"
+                f" {_explain_refusal(ancestor)}"
             )
 
     def check(self) -> None:
@@ -97,8 +97,8 @@ class MaildirFolder:
             )
         if not os.access(place, os.W_OK | os.X_OK):
             raise DestinationUnavailable(
-                f"Maildir {self.path}: {place.name} cannot be written to; give the user that"
-                " popsync runs as write access"
+                f"Maildir {self.path}: {place.name} cannot be written to;"
+                f" {_explain_refusal(place)}"
             )
         return status.st_dev
 
@@ -248,3 +248,10 @@ def _threads_for(parcels: Sequence[Parcel]) -> int:
     octets = sum(parcel.content.octets for parcel in parcels)
     worth = max(len(parcels) // _LEAST_FOR_A_THREAD, octets // _LEAST_OCTETS_FOR_A_THREAD)
     return max(1, min(_THREADS, worth, len(parcels)))
+
+
+def _explain_refusal(place: Path) -> str:
+    """Say why we may not write there, or what to do."""
+    if is_mounted_read_only(place):
+        return "its file system is mounted read-only"
+    return "give the user that popsync runs as write access"

@@ -1,5 +1,6 @@
-"""Directories that did not exist yet."""
+"""Directories that did not exist yet, or that cannot be written to."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,3 +14,8 @@ def make_directories(path: Path, steps: DurableSteps) -> None:
         with suppress(FileExistsError):  # somebody else may be making the same one
             steps.make_directory(place)
         steps.sync_directory(place.parent)
+
+
+def is_mounted_read_only(path: Path) -> bool:
+    """Whether nobody may write there, whatever the permissions say. Raises OSError."""
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)

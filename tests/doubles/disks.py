@@ -1,8 +1,12 @@
-"""Disks that do not answer."""
+"""Disks that do not answer, and one that is read-only."""
 
-from collections.abc import Iterable
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+
+import pytest
 
 from popsync.storage import DurableSteps
 
@@ -31,3 +35,16 @@ class HangingSteps(DurableSteps):
         """Sync, or hang."""
         self._wait(Path(path))
         super().sync_directory(path)
+
+
+@contextmanager
+def mounted_read_only(directory: Path) -> Iterator[None]:
+    """Have the directory, with what is in it, mounted read-only as long as the block lasts."""
+    bind = ["mount", "--bind", str(directory), str(directory)]
+    if subprocess.run(bind, check=False, capture_output=True).returncode:
+        pytest.skip("may not mount a file system")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(directory)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)

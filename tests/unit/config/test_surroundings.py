@@ -9,6 +9,7 @@ import pytest
 from popsync.config.load import load_config
 from popsync.config.surroundings import find_missing
 from popsync.errors import ConfigError
+from tests.doubles.disks import mounted_read_only
 from tests.servers.certificates import issue_certificate
 from tests.unit.config.files import GMX, INBOX, write
 
@@ -157,6 +158,16 @@ def test_directory_that_may_not_be_written_to_is_told(
     (found, *_) = missing(tmp_path, 'state_dir = "state"\n' + INBOX + GMX)
 
     assert found.startswith("1:1: state_dir: cannot be used: no permission to write to ")
+
+
+def test_a_read_only_file_system_is_told_as_that(tmp_path: Path) -> None:
+    """More permissions would not help there."""
+    (tmp_path / "disk").mkdir()
+
+    with mounted_read_only(tmp_path / "disk"):
+        (found, *_) = missing(tmp_path, 'state_dir = "disk/state"\n' + INBOX + GMX)
+
+    assert found == "1:1: state_dir: cannot be used: the file system of disk is mounted read-only"
 
 
 def test_what_is_wrong_by_itself_is_told_once(tmp_path: Path) -> None:

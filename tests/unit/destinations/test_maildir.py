@@ -25,6 +25,7 @@ from popsync.model import DeliveryState, Intent, Outcome, Receipt, Refusal
 from popsync.storage import DurableSteps
 from popsync.storage.shared_sync import LEAST_FILES
 from tests.contract.destination import RecordingJournal
+from tests.doubles.disks import mounted_read_only
 from tests.doubles.retrieved import RECEIVED_AT, make_parcel
 from tests.doubles.steps import ScriptedSteps
 
@@ -295,6 +296,17 @@ async def test_a_maildir_that_cannot_be_written_to_says_who_can_mend_it(
 
     with pytest.raises(DestinationUnavailable, match="write access"):
         await bench.destination().ready()
+
+
+@pytest.mark.parametrize("exists", [False, True])
+async def test_a_maildir_on_a_read_only_file_system_says_so(bench: Bench, *, exists: bool) -> None:
+    """Nobody's permissions are to blame for that."""
+    if exists:
+        await bench.destination().ready()
+
+    said = "its file system is mounted read-only"
+    with mounted_read_only(bench.path.parent), pytest.raises(DestinationUnavailable, match=said):
+        await bench.destination().probe()
 
 
 async def test_directories_on_several_file_systems_are_refused(
