@@ -42,7 +42,8 @@ def command(accounts: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     config = load_invoked_config()
     chosen = choose_accounts(config, accounts)
     if not chosen:
-        click.echo(f"popsync: no account in {config.path} is enabled", err=True)
+        lacking = "no account of it is enabled" if config.accounts else "it has no account"
+        click.echo(f"popsync: {config.path}: nothing to poll, {lacking}", err=True)
     if dry_run:
         return plan_accounts(config, chosen, as_json=as_json)
     return poll_accounts(config, chosen, as_json=as_json)
