@@ -7,12 +7,17 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from popsync.ledger.accounts import number_of_account
 from popsync.ledger.deliveries import Place
-from popsync.ledger.questions import ask_in_pieces
-from popsync.model import DeliveryKey, DeliveryState, Digest, SeenMessage, UniqueId
+from popsync.ledger.questions import ask_in_pieces, write_rows
+from popsync.model import AccountId, DeliveryKey, DeliveryState, Digest, SeenMessage, UniqueId
 
+# With it what else must be known, for one row without a message where none has these unique-ids.
 _SAME_UNIQUE_IDS = """
-SELECT unique_id, digest, id, generation FROM message WHERE account = ? AND unique_id IN (%s)
+SELECT owner.id, (SELECT coalesce(max(id), 0) FROM message),
+    unique_id, digest, message.id, generation
+FROM (SELECT id FROM account WHERE key = ?) AS owner
+    LEFT JOIN message ON account = owner.id AND unique_id IN (%s)
 """
 
 _LAST_NUMBER = "SELECT coalesce(max(id), 0) FROM message"
@@ -52,9 +57,7 @@ _ADD_MESSAGE = """
 INSERT INTO message
     (id, account, unique_id, generation, digest, octets, listed_octets, copies, suspect, served,
      message_id, first_seen)
-VALUES
-    (:id, :account, :unique_id, :generation, :digest, :octets, :listed_octets, :copies, :suspect,
-     :served, :message_id, :now)
+VALUES %s
 """
 
 
@@ -72,13 +75,14 @@ class Arrivals:
     New rows are written many at a time: by ``flush``, at the latest.
     """
 
-    def __init__(self, connection: sqlite3.Connection, account: int, *, now: float) -> None:
+    def __init__(self, connection: sqlite3.Connection, key: AccountId, *, now: float) -> None:
         self._connection = connection
-        self._account = account
+        self._key = key
+        self._account = 0
         self._now = now
         self._rows: dict[UniqueId, list[_Row]] = defaultdict(list)
-        self._added: list[dict[str, object]] = []
-        self._last: int | None = None
+        self._added: list[tuple[object, ...]] = []
+        self._last = 0
         self.touched: set[int] = set()
         """The rows of all that was told."""
         self.new: set[int] = set()
@@ -95,13 +99,17 @@ class Arrivals:
 
     def flush(self) -> None:
         """Write the rows that are new."""
-        self._connection.executemany(_ADD_MESSAGE, self._added)
+        write_rows(self._connection, _ADD_MESSAGE, self._added)
         self._added.clear()
 
     def _find(self, unique_ids: Collection[UniqueId]) -> None:
-        found = ask_in_pieces(self._connection, _SAME_UNIQUE_IDS, self._account, unique_ids)
-        for unique_id, *row in found:
-            self._rows[unique_id].append(_Row(*row))
+        found = ask_in_pieces(self._connection, _SAME_UNIQUE_IDS, self._key, unique_ids)
+        for self._account, self._last, unique_id, *row in found:
+            if unique_id is not None:
+                self._rows[unique_id].append(_Row(*row))
+        if not self._account:
+            self._account = number_of_account(self._connection, self._key)
+            (self._last,) = self._connection.execute(_LAST_NUMBER).fetchone()
 
     def _see(self, seen: SeenMessage) -> None:
         rows = self._rows[seen.message.unique_id]
@@ -139,7 +147,7 @@ class Arrivals:
         if generation > 1 and not seen.suspect:
             self._bury_stumps(seen)
         if unretrieved is None:
-            self._added.append(values)
+            self._added.append(tuple(values.values()))
         else:
             self._connection.execute(_FILL_UNRETRIEVED, values)
             rows.remove(unretrieved)
@@ -164,8 +172,6 @@ class Arrivals:
             self.places[DeliveryKey(seen.message, destination, recipient)] = place
 
     def _next_number(self) -> int:
-        if self._last is None:
-            (self._last,) = self._connection.execute(_LAST_NUMBER).fetchone()
         self._last += 1
         return self._last
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple, Never
 
 from popsync.errors import LedgerError
-from popsync.ledger.questions import ask_in_pieces
+from popsync.ledger.questions import ask_in_pieces, write_rows
 from popsync.ledger.states import check_transition
 from popsync.model import (
     AccountId,
@@ -28,13 +28,15 @@ _ADD_DELIVERY = """
 INSERT INTO delivery
     (state, reply, attempts, next_try, doubts, staged_as, changed_at, message, destination,
      recipient)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES %s
 """
 
 _CHANGE_DELIVERY = """
 UPDATE delivery
-SET state = ?, reply = ?, attempts = ?, next_try = ?, doubts = ?, staged_as = ?, changed_at = ?
-WHERE message = ? AND destination = ? AND recipient = ?
+SET (state, reply, attempts, next_try, doubts, staged_as, changed_at)
+    = (column1, column2, column3, column4, column5, column6, column7)
+FROM (VALUES %s)
+WHERE message = column8 AND destination = column9 AND recipient = column10
 """
 
 # A pending delivery without next_try is due now. What the operator dropped stays dropped.
@@ -59,9 +61,10 @@ SET state = iif(spooled = 1 AND gone_at IS NOT NULL, 'gone', 'settled'), next_tr
 WHERE id IN (SELECT value FROM json_each(:numbers)) AND state <> 'dropped'
 """
 
-_UNDELIVERED = """
-SELECT DISTINCT message FROM delivery
-WHERE message IN (SELECT value FROM json_each(?)) AND state <> 'delivered'
+_STANDING = """
+SELECT id, account, octets, settled_at IS NULL AND state <> 'dropped',
+    EXISTS (SELECT 1 FROM delivery WHERE message = message.id AND state <> 'delivered')
+FROM message WHERE id IN (SELECT value FROM json_each(?))
 """
 
 _STATES = {state.value: state for state in DeliveryState}
@@ -74,6 +77,13 @@ class Place(NamedTuple):
 
     message: int
     state: DeliveryState
+
+
+class Settled(NamedTuple):
+    """A message that has just become settled: its account's row, its octets."""
+
+    account: int
+    octets: int
 
 
 def change_deliveries(
@@ -90,7 +100,7 @@ def change_deliveries(
     """
     unwritten = frozenset(places)
     new: dict[DeliveryKey, _Values] = {}
-    old: list[_Values] = []
+    old: dict[DeliveryKey, _Values] = {}
     asked = [change.delivery for change in changes if change.delivery not in unwritten]
     places |= _find_deliveries(connection, asked)
     for change in changes:
@@ -99,15 +109,13 @@ def change_deliveries(
         check_transition(key, place.state, change.state)
         places[key] = Place(place.message, change.state)
         values = _values(change, place.message, now)
-        if key in unwritten:
-            new[key] = values
-        else:
-            old.append(values)
+        written = new if key in unwritten else old
+        written[key] = values
     for key in unwritten.difference(new):
         place = places[key]
         new[key] = _values(DeliveryChange(key, place.state), place.message, now)
-    connection.executemany(_ADD_DELIVERY, new.values())
-    connection.executemany(_CHANGE_DELIVERY, old)
+    write_rows(connection, _ADD_DELIVERY, new.values())
+    write_rows(connection, _CHANGE_DELIVERY, old.values())
     return {places[change.delivery].message for change in changes}
 
 
@@ -145,12 +153,24 @@ def _miss(delivery: DeliveryKey) -> Never:
     )
 
 
-def refresh(connection: sqlite3.Connection, numbers: Collection[int], *, now: float) -> None:
-    """Make messages say again what their deliveries say."""
+def refresh(
+    connection: sqlite3.Connection, numbers: Collection[int], *, now: float
+) -> list[Settled]:
+    """Make messages say again what their deliveries say; give those that are settled by it."""
     if not numbers:
-        return
-    found = connection.execute(_UNDELIVERED, (json.dumps([*numbers]),))
-    undelivered = {number for (number,) in found}
-    delivered = [number for number in numbers if number not in undelivered]
-    connection.executemany(_REFRESH, [{"id": number, "now": now} for number in undelivered])
-    connection.execute(_SETTLE, {"numbers": json.dumps(delivered), "now": now})
+        return []
+    undelivered: list[int] = []
+    delivered: list[int] = []
+    settled: list[Settled] = []
+    found = connection.execute(_STANDING, (json.dumps([*numbers]),))
+    for number, account, octets, is_unsettled, is_undelivered in found:
+        if is_undelivered:
+            undelivered.append(number)
+            continue
+        delivered.append(number)
+        if is_unsettled:
+            settled.append(Settled(account, octets))
+    connection.executemany(_REFRESH, [{"id": number} for number in undelivered])
+    if delivered:
+        connection.execute(_SETTLE, {"numbers": json.dumps(delivered), "now": now})
+    return settled

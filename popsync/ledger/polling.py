@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
-from popsync.ledger.recording import number_of_account
+from popsync.ledger.accounts import number_of_account
 from popsync.ledger.spooling import note_left
 from popsync.model import AccountId, Hint, MessageNumber, PollSummary, Quiet, UniqueId
 

@@ -1,13 +1,13 @@
 """Writes what became of messages and deliveries. Each function is part of one transaction."""
 
-import json
 import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from popsync.ledger.accounts import number_of_account
 from popsync.ledger.arrivals import Arrivals
-from popsync.ledger.deliveries import Place, change_deliveries, refresh
+from popsync.ledger.deliveries import Place, Settled, change_deliveries, refresh
 from popsync.model import (
     AccountId,
     DeliveryChange,
@@ -17,22 +17,11 @@ from popsync.model import (
     UnretrievedMessage,
 )
 
-_ADD_ACCOUNT = "INSERT INTO account (key) VALUES (?) ON CONFLICT DO NOTHING"
-_ACCOUNT = "SELECT id FROM account WHERE key = ?"
-
-_UNSETTLED = """
-SELECT id FROM message WHERE id IN (SELECT value FROM json_each(?)) AND settled_at IS NULL
-"""
-
 _COUNT_SETTLED = """
 UPDATE account
-SET total_delivered = total_delivered + settled.messages,
-    total_octets = total_octets + settled.octets,
-    delivered_today = iif(day = ?, delivered_today, 0) + settled.messages, day = ?
-FROM (SELECT account, count(*) AS messages, sum(octets) AS octets FROM message
-      WHERE id IN (SELECT value FROM json_each(?)) AND settled_at IS NOT NULL
-      GROUP BY account) AS settled
-WHERE account.id = settled.account
+SET total_delivered = total_delivered + :messages, total_octets = total_octets + :octets,
+    delivered_today = iif(day = :day, delivered_today, 0) + :messages, day = :day
+WHERE id = :account
 """
 
 _NEXT_GENERATION = """
@@ -76,15 +65,6 @@ WHERE id = ? AND (state = 'held' OR spooled = 1)
 """
 
 
-def number_of_account(connection: sqlite3.Connection, account: AccountId) -> int:
-    """Give the account's row number, making the row when it is new."""
-    found = connection.execute(_ACCOUNT, (account,)).fetchone()
-    if found is None:
-        connection.execute(_ADD_ACCOUNT, (account,))
-        found = connection.execute(_ACCOUNT, (account,)).fetchone()
-    return int(found[0])
-
-
 def record(
     connection: sqlite3.Connection,
     seen: Sequence[SeenMessage],
@@ -103,7 +83,7 @@ def record(
     touched: set[int] = set()
     new: set[int] = set()
     for account, messages in told.items():
-        arrivals = Arrivals(connection, number_of_account(connection, account), now=now)
+        arrivals = Arrivals(connection, account, now=now)
         arrivals.see(messages)
         places |= arrivals.places
         touched |= arrivals.touched
@@ -112,9 +92,7 @@ def record(
     # A new message is pending, due at once, and so it stays while all its deliveries are open.
     as_written = new - {places[c.delivery].message for c in changes if not _is_open(c)}
     refresh(connection, touched - changed - as_written, now=now)
-    unsettled = _unsettled(connection, changed - as_written)
-    refresh(connection, changed - as_written, now=now)
-    _count_settled(connection, unsettled, now=now)
+    _count_settled(connection, refresh(connection, changed - as_written, now=now), now=now)
 
 
 def _is_open(change: DeliveryChange) -> bool:
@@ -122,15 +100,16 @@ def _is_open(change: DeliveryChange) -> bool:
     return is_intent and change.next_try is None
 
 
-def _unsettled(connection: sqlite3.Connection, numbers: Iterable[int]) -> list[int]:
-    return [number for (number,) in connection.execute(_UNSETTLED, (json.dumps([*numbers]),))]
-
-
-def _count_settled(connection: sqlite3.Connection, numbers: Sequence[int], *, now: float) -> None:
+def _count_settled(
+    connection: sqlite3.Connection, settled: Sequence[Settled], *, now: float
+) -> None:
     """Add to the accounts' totals what has just become settled; a poll may never end."""
-    if numbers:
-        day = format_day(now)
-        connection.execute(_COUNT_SETTLED, (day, day, json.dumps(numbers)))
+    octets: dict[int, list[int]] = defaultdict(list)
+    for account, of_message in settled:
+        octets[account].append(of_message)
+    for account, counted in octets.items():
+        totals = {"messages": len(counted), "octets": sum(counted), "day": format_day(now)}
+        connection.execute(_COUNT_SETTLED, totals | {"account": account})
 
 
 def format_day(moment: float) -> str:
