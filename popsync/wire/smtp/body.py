@@ -104,4 +104,5 @@ class BodyEncoder:
 
 
 def _count_bare(octets: bytes) -> int:
-    return octets.count(b"\n") + octets.count(b"\r") - 2 * octets.count(b"\r\n")
+    ends = len(octets) - len(octets.translate(None, b"\r\n"))  # half the time of two counts
+    return ends - 2 * octets.count(b"\r\n")
