@@ -31,6 +31,7 @@ from popsync.poll.header import (
 from popsync.poll.isolation import isolate_bugs
 from popsync.poll.journal import BatchJournal
 from popsync.poll.keeping import put_by
+from popsync.poll.pauses import with_pauses
 from popsync.poll.session import Session
 
 
@@ -138,11 +139,19 @@ async def _send(
     consignments: Sequence[Consignment], journal: BatchJournal, session: Session
 ) -> None:
     """Let every destination that is up deliver its parcels; raise the gravest of their errors."""
-    work = {}
-    for name, destination in session.ports.destinations.items():
-        parcels = [p for c in consignments if (p := _pack(c, name, session)) is not None]
-        if parcels and name not in session.down:
-            work[name] = destination.deliver(parcels, journal)
+    parcels = {
+        name: [
+            parcel
+            async for consignment in with_pauses(consignments)
+            if (parcel := _pack(consignment, name, session)) is not None
+        ]
+        for name in session.ports.destinations
+    }
+    work = {
+        name: session.ports.destinations[name].deliver(owed, journal)
+        for name, owed in parcels.items()
+        if owed and name not in session.down
+    }
     results = await asyncio.gather(*work.values(), return_exceptions=True)
     errors = []
     for name, result in zip(work, results, strict=True):

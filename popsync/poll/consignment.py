@@ -15,6 +15,7 @@ from popsync.model import (
 from popsync.poll.content_keys import content_key, is_content_key
 from popsync.poll.disposition import NEVER_TRIED
 from popsync.poll.header import NO_HEADER, Header, explain_loop, read_header
+from popsync.poll.pauses import with_pauses
 from popsync.poll.policy import Route
 from popsync.poll.renumbering import Statuses, recognise
 from popsync.poll.session import Session
@@ -44,7 +45,9 @@ async def consign(rows: Rows, session: Session) -> tuple[Consignment, ...]:
 
     Leaves out, for a later session, what another name's open step keeps from being judged.
     """
-    headers = {key: read_header(same[0].content.chunks()) for key, same in rows.items()}
+    headers = {
+        key: read_header(same[0].content.chunks()) async for key, same in with_pauses(rows.items())
+    }
     known = await _known(rows.keys(), session)
     strangers = {
         key: same[0].content.octets
