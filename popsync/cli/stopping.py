@@ -10,7 +10,6 @@ import click
 
 from popsync.cli.ending import LastResort
 from popsync.cli.exit_codes import ExitCode
-from popsync.cli.last_words import say_why
 
 GRACE_S = 25.0
 """An orderly stop that takes longer is cut short: service managers wait 30 s, then kill."""
@@ -58,7 +57,7 @@ def run_stoppable(work: Callable[["Stopping"], Awaitable[_Result]]) -> _Result:
     try:
         return asyncio.run(watched())
     except CutShort as cut:
-        say_why(str(cut))
+        click.echo(f"popsync: {cut}", err=True)
         raise click.exceptions.Exit(cut.exit_code) from None
     finally:
         last_resort.forget()

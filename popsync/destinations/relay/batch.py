@@ -42,7 +42,7 @@ class Batch:
     """The parcels of one call, in order, and its journal.
 
     gathering: the links that may share commits, also with other batches.
-    on_accepted: called once, when the server has taken its first message for somebody.
+    on_accepted: called when the server has taken a message for somebody.
     stopping: once it gives True, nobody takes another parcel.
     """
 
@@ -94,9 +94,10 @@ class Batch:
         Raises DestinationUnavailable after the third message in a row that was rejected, or the
         third that was deferred, for all its recipients, unless one was accepted in this batch.
         """
-        if not self._accepted and any(isinstance(outcome, Receipt) for outcome in outcomes):
+        if any(isinstance(outcome, Receipt) for outcome in outcomes):
             self._accepted = True
             self._on_accepted()
+            return
         refused_as = _verdict_of_all(outcomes)
         if refused_as is not self._refused_as:
             self._refused_as, self._refused_in_a_row = refused_as, 0

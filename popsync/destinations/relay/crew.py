@@ -65,8 +65,11 @@ class Crew:
                 await self._use(await self._links.take())
 
     def _call_helpers(self) -> None:
-        number = min(self._links.spare, self._batch.waiting // MESSAGES_A_LINK)
-        self._helpers = [asyncio.create_task(self._help()) for _ in range(number)]
+        """Have as many as are of use, also once another batch has no use for its own any more."""
+        if spare := self._links.spare:
+            at_work = sum(not helper.done() for helper in self._helpers)
+            number = min(spare, self._batch.waiting // MESSAGES_A_LINK - at_work)
+            self._helpers += [asyncio.create_task(self._help()) for _ in range(number)]
 
     async def _help(self) -> None:
         if not self._links.spare:  # somebody else was quicker

@@ -40,6 +40,21 @@ class CheckingJournal(RecordingJournal):
         self.most_intents = max(self.most_intents, len(intents))
 
 
+class WaitingJournal(RecordingJournal):
+    """Takes nothing before it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.may_go = asyncio.Event()
+
+    async def record(self, settled: Sequence[Outcome], intents: Sequence[Intent]) -> None:
+        """Wait, then take it for durable."""
+        self.asked.set()
+        await self.may_go.wait()
+        await super().record(settled, intents)
+
+
 def _arrived(script: SmtpScript) -> Counter[bytes]:
     return Counter(message.data for message in script.messages)
 
@@ -272,6 +287,29 @@ async def test_a_helper_comes_too_late_when_others_have_taken_the_connections() 
 
     assert first.kinds() == second.kinds() == ["receipt"] * 30
     assert len(script.sessions) == 3
+
+
+async def test_a_connection_that_another_batch_gives_back_is_used_at_once() -> None:
+    """The rest of a long batch does not go over one link alone because it began so."""
+    script = SmtpScript()
+    short, long = WaitingJournal(), CheckingJournal()
+
+    def let_go_after(_message: StoredMessage) -> None:
+        if len(script.messages) == 10:
+            short.may_go.set()
+
+    script.on_message = let_go_after
+    async with script.on_tcp() as port:
+        destination = make_smtp(port, connections=2)
+        delivering = asyncio.create_task(destination.deliver(MANY[:1], short))
+        await short.asked.wait()
+        await destination.deliver(MANY[1:], long)
+        await delivering
+        await destination.close()
+
+    assert short.kinds() + long.kinds() == ["receipt"] * len(MANY)
+    assert min(session.commands.count("DATA") for session in script.sessions) > 5
+    assert len(script.sessions) == 2
 
 
 @pytest.mark.parametrize("extensions", [("PIPELINING",), ()], ids=["pipelining", "lock-step"])
