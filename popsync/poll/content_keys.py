@@ -160,10 +160,11 @@ def free_to_go(
 def _may_go(known: KnownMessage, policy: Policy, now: float) -> bool:
     if known.suspect or known.state is MessageState.DROPPED:
         return False
+    if not policy.destinations <= known.served:
+        return False
     if known.settled_at is None:
         return policy.delete_after_s == 0
-    due = known.settled_at + policy.delete_after_s
-    return policy.destinations <= known.served and due <= now
+    return known.settled_at + policy.delete_after_s <= now
 
 
 def next_hints(

@@ -41,7 +41,7 @@ def find_undeleted(session: Session, doomed: Sequence[ListedMessage]) -> list[Un
 
 def _named_doomed(settled: Sequence[ListedMessage], session: Session) -> Iterator[ListedMessage]:
     here = Counter(listed.unique_id for listed in settled)
-    brought = _brought(session) if session.account.policy.delete_after_s > 0 else {}
+    brought = _brought(session)
     for listed in settled:
         complete = here[listed.unique_id] == session.plan.rows[listed.unique_id]
         if complete and not is_content_key(listed.unique_id) and _is_due(listed, brought, session):
@@ -60,19 +60,23 @@ def _brought(session: Session) -> Mapping[UniqueId, set[Digest]]:
 def _is_due(
     listed: ListedMessage, brought: Mapping[UniqueId, set[Digest]], session: Session
 ) -> bool:
-    """Whether delete_after is over: with one, only for what was known and was looked at again."""
-    policy = session.account.policy
+    """Whether all destinations have it, those too that were added since, and its time is over.
+
+    With delete_after that is so only for what was known and was looked at again.
+    """
+    policy, found = session.account.policy, brought.get(listed.unique_id, set())
+    known = [k for k in session.memory.messages.get(listed.unique_id, ()) if k.digest in found]
+    if not all(policy.destinations <= k.served for k in known):
+        return False
     if policy.delete_after_s <= 0:
         return True
     latest = session.ports.clock() - policy.delete_after_s
     over = {
         k.digest
-        for k in session.memory.messages.get(listed.unique_id, ())
-        if k.state is MessageState.SETTLED
-        and (k.settled_at or k.first_seen) <= latest
-        and policy.destinations <= k.served
+        for k in known
+        if k.state is MessageState.SETTLED and (k.settled_at or k.first_seen) <= latest
     }
-    return listed.unique_id in brought and brought[listed.unique_id] <= over
+    return bool(found) and found <= over
 
 
 def _nameless_doomed(

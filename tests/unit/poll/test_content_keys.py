@@ -221,6 +221,11 @@ def test_nameless_rows_are_no_renumbering() -> None:
         ([known("a", MessageState.GONE, suspect=True)], DELETE, True),
         ([known("a")], replace(DELETE, destinations=frozenset({"new"})), False),
         ([known("a", served=("new",))], replace(DELETE, destinations=frozenset({"new"})), True),
+        (
+            [known("a", MessageState.PENDING)],
+            replace(DELETE, destinations=frozenset({"new"})),
+            False,
+        ),
         ([known("a"), known("a", unique_id=b"u1", suspect=True)], DELETE, False),
         ([known("a"), known("b", suspect=True)], DELETE, True),
     ],

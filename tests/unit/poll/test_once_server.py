@@ -1,15 +1,19 @@
 """Polls of a server in trouble, or one that contradicts itself."""
 
+from dataclasses import replace
+
 import pytest
 
 from popsync.errors import (
     ConnectFailed,
+    DeliveryDeferred,
     PeerClosed,
     PopsyncError,
     RemoteProtocolError,
     ServerUnavailable,
 )
 from popsync.model import MessageState
+from popsync.poll.judgement import Reason
 from popsync.poll.policy import Policy
 from tests.doubles.destination import TwoPhaseDestination
 from tests.doubles.maildrop import AtQuit
@@ -184,6 +188,47 @@ async def test_rows_of_one_unique_id_are_looked_at_until_all_were_seen(
 
     assert inbox.contents == [A, *others]
     assert desk.server.left == []
+
+
+async def test_a_look_after_a_lost_deletion_does_not_speak_for_a_new_destination(
+    desk: Desk,
+) -> None:
+    """One that was added since never gets the message, so it stays and is told (P1)."""
+    desk.policy = replace(DELETE, destinations=frozenset({"inbox"}))
+    desk.server.add(A)
+    desk.server.faults.at_quit = AtQuit.FORGOTTEN
+    await desk.poll_well()
+    desk.policy = replace(DELETE, destinations=frozenset({"inbox", "office"}))
+    desk.server.faults.at_quit = AtQuit.OBEYED
+
+    for _ in range(3):
+        await desk.poll_well()
+
+    assert desk.server.left == [A]
+    assert desk.server.count("RETR") == 2
+    assert desk.warnings[-1].endswith(Reason.UNSERVED.value)
+
+
+async def test_what_was_owed_before_a_destination_was_added_stays(
+    desk: Desk, inbox: TwoPhaseDestination
+) -> None:
+    """It is delivered where it was owed, and not deleted: the new one never gets it (P1)."""
+    desk.policy = replace(DELETE, destinations=frozenset({"inbox"}))
+    desk.spool_octets = 0
+    await desk.close()
+    await desk.open()
+    desk.server.add(A)
+    inbox.refusals[A] = DeliveryDeferred("full")
+    await desk.poll_well()
+    inbox.refusals.clear()
+    desk.policy = replace(DELETE, destinations=frozenset({"inbox", "office"}))
+    desk.now += DAY_S
+
+    for _ in range(2):
+        await desk.poll_well()
+
+    assert inbox.contents == [A]
+    assert desk.server.left == [A]
 
 
 async def test_a_lost_deletion_is_repeated_when_mail_stays_for_some_days(desk: Desk) -> None:
