@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -12,6 +11,7 @@ from popsync import __version__
 from popsync.cli.ending import exit_process
 from popsync.cli.exit_codes import ExitCode, exit_code_for
 from popsync.cli.interpreter import settle_down
+from popsync.cli.last_words import confess, list_problems, say_why
 from popsync.cli.lazy_group import LazyCommand, LazyGroup
 from popsync.cli.options import global_options
 from popsync.cli.standard_streams import (
@@ -72,14 +72,13 @@ def run(args: Sequence[str]) -> int:
     except (click.UsageError, click.Abort, OutputUnwritable) as error:
         return _tell_of_terminal(error)
     except ConfigError as error:
-        click.echo("\n".join(error.problems), err=True)
+        list_problems(error.problems)
         return ExitCode.CONFIG
     except (PopsyncError, OSError) as error:
-        click.echo(f"popsync: {_describe(error)}", err=True)
+        say_why(_describe(error))
         return exit_code_for(error)
-    except Exception:  # noqa: BLE001 - the outermost place: a bug must end with its own code
-        traceback.print_exc()
-        click.echo("popsync: this is a bug of popsync, please report it", err=True)
+    except Exception as bug:  # noqa: BLE001 - the outermost place: a bug must end with its own code
+        confess(bug)
         return ExitCode.INTERNAL
     return int(code or ExitCode.OK)
 
@@ -94,7 +93,7 @@ def _tell_of_terminal(error: click.UsageError | click.Abort | OutputUnwritable) 
     abandon_stdout()
     if error.reader_left:
         return ExitCode.BROKEN_PIPE
-    click.echo(f"popsync: {error}", err=True)
+    say_why(str(error))
     return ExitCode.IO
 
 

@@ -1,9 +1,7 @@
 """How Python is set for a process that mostly waits, and often does not live long."""
 
 import gc
-import sys
 
-SWITCH_INTERVAL_S = 0.0005
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
 """A batch of messages makes as many, and hardly a cycle among them; Python's own number is 700."""
 
@@ -11,10 +9,7 @@ OBJECTS_BETWEEN_COLLECTIONS = 20_000
 def settle_down() -> None:
     """Treat what is imported by now as there to stay.
 
-    The collector need not look through it again and again, nor so often. And a thread that writes
-    files or reads the ledger lets the one that talks to all servers have its turn ten times as
-    soon.
+    The collector need not look through it again and again, nor so often.
     """
     gc.freeze()
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -75,7 +75,7 @@ class _Arrangement:
 
     def __init__(self, threshold: int, form: str, stream: TextIO) -> None:
         self.threshold = threshold
-        self._form = form
+        self.form = form
         self._stream = stream
 
     @cached_property
@@ -88,7 +88,7 @@ class _Arrangement:
                 structlog.contextvars.merge_contextvars,
                 structlog.processors.add_log_level,
                 escape_values,
-                *_choose_rendering(self._form, self._stream, os.environ),
+                *_choose_rendering(self.form, self._stream, os.environ),
             ],
             # structlog knows no level above critical, which we never use.
             wrapper_class=structlog.make_filtering_bound_logger(

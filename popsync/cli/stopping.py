@@ -10,6 +10,7 @@ import click
 
 from popsync.cli.ending import LastResort
 from popsync.cli.exit_codes import ExitCode
+from popsync.cli.last_words import say_why
 
 GRACE_S = 25.0
 """An orderly stop that takes longer is cut short: service managers wait 30 s, then kill."""
@@ -57,7 +58,7 @@ def run_stoppable(work: Callable[["Stopping"], Awaitable[_Result]]) -> _Result:
     try:
         return asyncio.run(watched())
     except CutShort as cut:
-        click.echo(f"popsync: {cut}", err=True)
+        say_why(str(cut))
         raise click.exceptions.Exit(cut.exit_code) from None
     finally:
         last_resort.forget()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from popsync.destinations.line_ends import convert_line_ends, unix_line_ends
 from popsync.model import Parcel
 
 # Larger ones are converted twice, for their size and for the file, to be in memory only in part.
@@ -14,17 +15,6 @@ _MAX_HOST_CHARACTERS = 64
 
 # maildir(5) writes "/" and ":" of a host name as octal; a comma would begin a field.
 _UNSAFE_IN_HOST = re.compile(r"[^A-Za-z0-9._-]")
-
-
-def unix_line_ends(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Turn CRLF into LF and nothing else, wherever the chunks are cut (P6)."""
-    carry = b""
-    for chunk in chunks:
-        octets = carry + chunk if carry else chunk
-        carry = b"\r" if octets.endswith(b"\r") else b""
-        yield (octets[:-1] if carry else octets).replace(b"\r\n", b"\n")
-    if carry:
-        yield carry
 
 
 def stored_chunks(parcel: Parcel) -> Iterator[bytes]:
@@ -39,7 +29,7 @@ def form_file(parcel: Parcel) -> tuple[int, Iterable[bytes]]:
     if parcel.content.octets > _JOINED_OCTETS:
         chunks = tuple(stored_chunks(parcel))
         return sum(map(len, chunks)), chunks
-    octets = b"".join((parcel.header, *parcel.content.chunks())).replace(b"\r\n", b"\n")
+    octets = convert_line_ends(b"".join((parcel.header, *parcel.content.chunks())))
     return len(octets), (octets,)
 
 

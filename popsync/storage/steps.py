@@ -7,7 +7,7 @@ may have thrown the pages away and would then answer "done".
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from popsync.storage.syncfs import sync_file_system
@@ -15,6 +15,33 @@ from popsync.storage.syncfs import sync_file_system
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+_CALL_OCTETS = 512 * 1024
+_CALL_PIECES = 64
+
+
+def write_pieces(descriptor: int, pieces: Iterable[bytes]) -> None:
+    """Write all of ``pieces``, half a megabyte at a time.
+
+    After each call of the kernel a thread has to wait for its turn again; and file systems that
+    keep files in large pieces take as large ones as they are given.
+    """
+    together: list[bytes] = []
+    octets = 0
+    for piece in pieces:
+        together.append(piece)
+        octets += len(piece)
+        if octets >= _CALL_OCTETS or len(together) >= _CALL_PIECES:
+            _write_together(descriptor, together)
+            together, octets = [], 0
+    _write_together(descriptor, together)
+
+
+def _write_together(descriptor: int, pieces: Sequence[bytes]) -> None:
+    written = os.writev(descriptor, pieces) if pieces else 0
+    octets = sum(map(len, pieces))
+    if written < octets:
+        write_fully(descriptor, b"".join(pieces)[written:])
 
 
 def write_fully(descriptor: int, octets: bytes) -> None:
@@ -35,8 +62,7 @@ class DurableSteps:
         """
         descriptor = os.open(path, _CREATE, 0o600)
         try:
-            for chunk in chunks:
-                write_fully(descriptor, chunk)
+            write_pieces(descriptor, chunks)
         except BaseException:
             os.close(descriptor)
             raise

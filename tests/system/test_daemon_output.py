@@ -19,6 +19,7 @@ from tests.system.commands import (
     Served,
     account,
     delivered,
+    popsync,
     serving,
     write_config,
 )
@@ -84,6 +85,20 @@ def test_every_line_of_json_is_one_event(tmp_path: Path) -> None:
     assert told <= arrived.keys()
     assert "0@example.org" in arrived["message_id"]
     assert sum(event["event"] == "polled" for event in events) == 1
+
+
+@pytest.mark.parametrize("command", ["run", "once"])
+def test_the_last_line_of_json_is_an_event_too(tmp_path: Path, command: str) -> None:
+    """Whoever reads the log by program learns why the process has ended."""
+    (tmp_path / "state").write_text("")
+    text = f'state_dir = "state"\nlog.format = "json"\n{MAILDIR}{account("jane", 1)}'
+    config = write_config(tmp_path / "popsync.toml", text)
+
+    done = popsync("-c", config, command)
+
+    (event,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (done.returncode, event["level"]) == (74, "error")
+    assert "is not a directory" in event["event"]
 
 
 def test_journald_gets_priorities(tmp_path: Path) -> None:

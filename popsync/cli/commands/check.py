@@ -42,6 +42,8 @@ def check_config(config: Config) -> int:
 
 def check_logins(config: Config, names: Sequence[str]) -> int:
     """Try every door, say a line about each, and give the exit code of what failed."""
+    if not names and not config.destinations:
+        return check_config(config)  # a server alone has no door of others to try
     accounts, destinations = asyncio.run(_try_doors(config, names))
     for report in accounts:
         _say(

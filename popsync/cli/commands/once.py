@@ -17,6 +17,7 @@ from popsync.cli.configuration import (
 )
 from popsync.cli.event_log import EventLog
 from popsync.cli.exit_codes import choose_exit_code
+from popsync.cli.last_words import say_why
 from popsync.cli.logs import set_up_logs
 from popsync.cli.options import Command, invocation, json_option
 from popsync.cli.plan_text import format_plans, plans_document
@@ -41,7 +42,8 @@ def command(accounts: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     config = load_invoked_config()
     chosen = choose_accounts(config, accounts)
     if not chosen:
-        click.echo(f"popsync: no account in {config.path} is enabled", err=True)
+        lacking = "no account of it is enabled" if config.accounts else "it has no account"
+        click.echo(f"popsync: {config.path}: nothing to poll, {lacking}", err=True)
     if dry_run:
         return plan_accounts(config, chosen, as_json=as_json)
     return poll_accounts(config, chosen, as_json=as_json)
@@ -52,7 +54,7 @@ def poll_accounts(config: Config, names: Sequence[str], *, as_json: bool) -> int
     with _watching(config, len(names)) as observer:
         reports, stopped = run_stoppable(partial(_poll, config, names, observer))
     if stopped and invocation().verbosity >= 0:
-        click.echo("popsync: stopped early; what is left is fetched next time", err=True)
+        say_why("stopped early; what is left is fetched next time")
     _print_reports(reports, as_json=as_json)
     return exit_code_of_reports(reports)
 

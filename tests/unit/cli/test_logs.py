@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from popsync.cli.event_log import EventLog
+from popsync.cli.last_words import confess, list_problems, say_why
 from popsync.cli.logs import Log, choose_level, render_for_journal, render_plain, set_up_logs
 from popsync.errors import AuthRejected, DeliveryRejected, UnexpectedError
 from popsync.model import DeliveryState, PollSummary, UniqueId
@@ -268,3 +269,41 @@ def test_values_that_would_be_misread_are_quoted() -> None:
 def test_verbosity_moves_the_level(level: str, verbosity: int, shown: int) -> None:
     """-v shows one level more than the configuration asks for, -q one less."""
     assert choose_level(level, verbosity) == shown
+
+
+def test_the_end_is_told_in_the_form_of_a_log_that_programs_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A reason, each mistake of a configuration, and a bug with its traceback: a line each."""
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    set_up_logs(level="info", form="json", verbosity=0)
+
+    say_why("the disk is full")
+    list_problems(["a.toml:1:1: no\n    x = 1", "a.toml:2:1: nor this"])
+    confess(KeyError("oops"))
+
+    events = [json.loads(line) for line in stderr.getvalue().splitlines()]
+    assert [event["event"] for event in events] == [
+        "the disk is full",
+        "a.toml:1:1: no",
+        "a.toml:2:1: nor this",
+        "this is a bug of popsync, please report it",
+    ]
+    assert "KeyError: 'oops'" in events[-1]["exception"]
+
+
+def test_the_end_is_told_to_people_as_by_any_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """With its name in front, as long as no log goes to programs."""
+    set_up_logs(level="info", form="plain", verbosity=0)
+
+    say_why("the disk is full")
+    list_problems(["a.toml:1:1: no\n    x = 1"])
+    confess(KeyError("oops"))
+
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:3] == ["popsync: the disk is full", "a.toml:1:1: no", "    x = 1"]
+    assert lines[-2:] == [
+        "KeyError: 'oops'",
+        "popsync: this is a bug of popsync, please report it",
+    ]

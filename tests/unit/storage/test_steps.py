@@ -40,9 +40,19 @@ def test_a_kernel_that_takes_little_at_a_time_gets_all(
     """A short write is continued where it ended."""
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, octets: real(fd, bytes(octets)[:7]))
+    monkeypatch.setattr(os, "writev", lambda fd, pieces: real(fd, b"".join(pieces)[:7]))
     STEPS.sync_file(STEPS.write_file(tmp_path / "mail", [b"x" * 20, b"y"]))
 
     assert (tmp_path / "mail").read_bytes() == b"x" * 20 + b"y"
+
+
+@pytest.mark.parametrize("piece", [1, 100, 300_000, 2_000_000])
+def test_pieces_of_any_size_are_written_in_their_order(tmp_path: Path, piece: int) -> None:
+    """More pieces than one call takes, more octets, and one piece that is more than that."""
+    pieces = [bytes([n % 251]) * piece for n in range(200 if piece < 1000 else 5)]
+    STEPS.sync_file(STEPS.write_file(tmp_path / "mail", iter(pieces)))
+
+    assert (tmp_path / "mail").read_bytes() == b"".join(pieces)
 
 
 def descriptors() -> int:
@@ -50,7 +60,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.parametrize("call", ["write", "fsync"])
+@pytest.mark.parametrize("call", ["writev", "fsync"])
 def test_a_failed_step_leaves_no_descriptor_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
