@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from popsync.agent.limits import ConnectionLimits
 from popsync.agent.openings import Openings
@@ -36,8 +36,7 @@ class AgentAccount:
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class AccountPlan:
+class AccountPlan(NamedTuple):
     """What a poll of one account would do now; ``error`` when that cannot be told."""
 
     account: str
@@ -46,8 +45,7 @@ class AccountPlan:
     error: PopsyncError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
+class CheckReport(NamedTuple):
     """Whether one account lets us in, or one destination takes mail."""
 
     name: str

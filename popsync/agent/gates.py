@@ -9,8 +9,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from popsync.agent.overview import DestinationOverview
 from popsync.agent.patience import NothingMoves, Patience
@@ -26,8 +25,7 @@ PREPARING_S = 10.0
 """So long a start waits for a destination: the others have done nothing to deserve it."""
 
 
-@dataclass(frozen=True, slots=True)
-class DestinationDown:
+class DestinationDown(NamedTuple):
     """A destination takes no mail; told once, until it does again or says something else."""
 
     name: str
@@ -35,8 +33,7 @@ class DestinationDown:
     retry_in_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class DestinationBack:
+class DestinationBack(NamedTuple):
     """A destination takes mail again."""
 
     name: str
@@ -62,8 +59,7 @@ class Timer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Closed:
+class _Closed(NamedTuple):
     """Why a gate is closed, since when, and until when; ``retry_at`` by the loop's clock."""
 
     error: DestinationUnavailable

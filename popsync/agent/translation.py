@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -61,7 +61,7 @@ def _reverse_path_finder(
 
 
 def _trace(account: AccountConfig) -> Callable[[str, float], bytes]:
-    hostname = platform.node() or "localhost"
+    hostname = os.uname().nodename or "localhost"
     protocol = "POP3" if account.tls == "none" else "POP3S"
 
     def trace(parcel: str, received_at: float) -> bytes:
@@ -108,7 +108,7 @@ def destination_for(
     syncs: what all Maildirs share.
     stopping: once it gives True, relays are offered no further message.
     """
-    hostname = platform.node() or "localhost"
+    hostname = os.uname().nodename or "localhost"
     match config.destinations[name]:
         case config_model.MaildirDestination(path=path):
             return MaildirDestination(

@@ -38,7 +38,7 @@ class EventLog:
             case NotDelivered():
                 self._log.warning(event.state.value, **_which(event), error=str(event.error))
             case Deleted():
-                self._log.debug("deletions agreed to", account=event.account, count=event.count)
+                self._log.debug("deletions agreed to", account=event.account, count=event.messages)
             case Warned():
                 self._log.warning(event.text, account=event.account)
             case PollEnded():

@@ -1,7 +1,6 @@
 """What commands print on stdout: JSON documents and tables."""
 
 import json
-import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -32,7 +31,11 @@ def format_moment(moment: float | None) -> str | None:
 
 def terminal_width() -> int | None:
     """Give how many characters a line of stdout has; None when it is no terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if not sys.stdout.isatty():
+        return None
+    from shutil import get_terminal_size  # noqa: PLC0415 - for terminals alone
+
+    return get_terminal_size().columns
 
 
 def format_table(

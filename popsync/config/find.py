@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from platformdirs.unix import Unix
-
 from popsync.errors import ConfigError
 
 SYSTEM_CONFIG = Path("/etc/popsync/popsync.toml")
@@ -15,7 +13,7 @@ def config_places(explicit: Path | None, environ: Mapping[str, str]) -> list[Pat
     named = explicit or environ.get("POPSYNC_CONFIG")
     if named:
         return [Path(named)]
-    places = (_home(environ, "XDG_CONFIG_HOME", Unix().user_config_dir), SYSTEM_CONFIG.parent)
+    places = (_home(environ, "XDG_CONFIG_HOME", "user_config_dir"), SYSTEM_CONFIG.parent)
     return [place / SYSTEM_CONFIG.name for place in places]
 
 
@@ -43,10 +41,17 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
     given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if given:
         return Path(given).absolute()
-    return _home(environ, "XDG_STATE_HOME", Unix().user_state_dir)
+    return _home(environ, "XDG_STATE_HOME", "user_state_dir")
 
 
 def _home(environ: Mapping[str, str], variable: str, otherwise: str) -> Path:
-    """Give popsync's directory; a relative path in the variable is to be ignored (XDG)."""
+    """Give popsync's directory; a relative path in the variable is to be ignored (XDG).
+
+    otherwise: what platformdirs calls the place of such directories.
+    """
     home = Path(environ.get(variable, ""))
-    return home / "popsync" if home.is_absolute() else Path(otherwise, "popsync")
+    if home.is_absolute():
+        return home / "popsync"
+    from platformdirs.unix import Unix  # noqa: PLC0415 - not where everything is stated
+
+    return Path(getattr(Unix(), otherwise), "popsync")

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from popsync.errors import DeliveryError, PopsyncError
 from popsync.model import DeliveryState, PollSummary, UniqueId
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """A listing was read and planned."""
 
     account: str
@@ -18,8 +18,7 @@ class Listed:
     """What LIST claims of the messages to retrieve."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retrieved:
+class Retrieved(NamedTuple):
     """So many more messages have arrived whole; they are not delivered yet."""
 
     account: str
@@ -27,8 +26,7 @@ class Retrieved:
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(NamedTuple):
     """A destination gave its receipt for a message, and the ledger says so durably (P2)."""
 
     account: str
@@ -41,8 +39,7 @@ class Delivered:
     reply: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotDelivered:
+class NotDelivered(NamedTuple):
     """A destination did not take a message; it stays on the server."""
 
     account: str
@@ -53,16 +50,14 @@ class NotDelivered:
     state: DeliveryState
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
+class Deleted(NamedTuple):
     """The server agreed to so many DELEs and to QUIT; a later listing tells whether it did so."""
 
     account: str
-    count: int
+    messages: int
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(NamedTuple):
     """Something a person should know, and nothing is lost by it."""
 
     account: str
@@ -83,8 +78,7 @@ class PollReport:
     """What the server wants to pass between two sessions, as far as it said; 0 is nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class PollEnded:
+class PollEnded(NamedTuple):
     """A poll is over, and the ledger knows."""
 
     report: PollReport

@@ -6,7 +6,6 @@ The message itself is never parsed and written again (P6): what is written here 
 import hmac
 import re
 from collections.abc import Iterator
-from email.utils import formatdate
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -137,6 +136,8 @@ def format_trace(
 @lru_cache(maxsize=16)
 def _format_date(seconds: int) -> str:
     """Give the date in RFC 5322's form; the messages of one second share it."""
+    from email.utils import formatdate  # noqa: PLC0415 - most polls bring no message
+
     return formatdate(seconds, localtime=True)
 
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -231,6 +230,8 @@ def _open_unnamed(directory: Path) -> int:
     except OSError as error:
         if error.errno not in _NO_UNNAMED_FILES:
             raise
+    import tempfile  # noqa: PLC0415 - for such file systems alone
+
     descriptor, name = tempfile.mkstemp(prefix="popsync-", dir=directory)
     Path(name).unlink()
     return descriptor

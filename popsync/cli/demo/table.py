@@ -43,7 +43,7 @@ class LiveTable:
             case Delivered():
                 self._counts[event.account]["delivered"] += 1
             case Deleted():
-                self._counts[event.account]["deleted"] += event.count
+                self._counts[event.account]["deleted"] += event.messages
             case _:
                 pass
 

@@ -22,7 +22,8 @@ HEAVY = (
 )  # fmt: skip
 NOT_FOR_A_POLL = (
     "apscheduler", "rich", "structlog", "aiosmtpd", "watchdog", "prometheus_client", "pydantic",
-    "importlib.metadata", "popsync.destinations.smtp", "popsync.destinations.lmtp",
+    "importlib.metadata", "email", "platformdirs", "shutil", "tempfile",
+    "popsync.destinations.smtp", "popsync.destinations.lmtp",
     "popsync.agent.supervisor", "popsync.config.explain", "popsync.cli.progress",
 )  # fmt: skip
 IDLE = """
