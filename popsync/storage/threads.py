@@ -23,7 +23,7 @@ from typing import ParamSpec, TypeVar
 
 IDLE_S = 1.0
 """A thread that is given nothing for so long ends."""
-FEW = 4
+FEW = 2
 """So many threads at work are enough, as long as they come back."""
 PATIENCE_S = 0.05
 """So long may work wait for one of them before it gets a thread of its own."""
