@@ -35,7 +35,7 @@ def die_once(kind: Kind, *, every: int = 1) -> Survival:
         broken = [
             f"{when.value} step {n} of {last}: {finding}"
             for n, when in moments
-            if (finding := _survive(desk.begin(), (n, when)))
+            if (finding := _survive(desk.begin(), (n, when), is_last=n == last))
         ]
         return Survival(kind.value, len(moments), broken)
 
@@ -64,9 +64,10 @@ def _steps_until_survival(desk: Desk, first: int) -> Iterator[str]:
             return
 
 
-def _survive(case: Case, moment: tuple[int, When]) -> str:
+def _survive(case: Case, moment: tuple[int, When], *, is_last: bool) -> str:
     status = case.poll(partial(DeadlySteps, *moment))
-    if status != DIED:
+    # Two destinations may share a commit, and then the run is over before its counted last step.
+    if status != DIED and not (is_last and status == 0):
         return f"it did not die, but ended with {status}"
     return end_well(case)
 
