@@ -4,8 +4,11 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from socket import socket
+from typing import Any
 
 CRLF = b"\r\n"
+Request = socket | tuple[bytes, socket]
 
 
 class Receiver(socketserver.ThreadingTCPServer):
@@ -29,11 +32,34 @@ class Receiver(socketserver.ThreadingTCPServer):
         self.greylists = 0
         """Puts off so many messages that it sees for the first time."""
         self.seen: set[bytes] = set()
+        self._calm = threading.Condition()
+        self._sessions = 0
 
     @property
     def port(self) -> int:
         """Where it listens."""
         return int(self.server_address[1])
+
+    def wait_until_idle(self) -> None:
+        """Return once it has read all that clients sent, also those that have died since."""
+        with self._calm:
+            if not self._calm.wait_for(lambda: not self._sessions, timeout=20):
+                raise TimeoutError("a client goes on")
+
+    def process_request(self, request: Request, client_address: Any) -> None:
+        """Count the session; it is over at the client's last octet."""
+        with self._calm:
+            self._sessions += 1
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Request, client_address: Any) -> None:
+        """Serve it in its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._calm:
+                self._sessions -= 1
+                self._calm.notify_all()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: clients that die are what this server is for."""

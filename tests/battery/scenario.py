@@ -140,7 +140,10 @@ class Case:
         later_s += 3600 * self._polls * (self._kind in SPOOLING)
         child = os.fork()
         if child:
-            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            # What a dead one sent at last would be taken for the next case's.
+            self._receiver.wait_until_idle()
+            return status
         try:
             prepare()
             status = 1 if asyncio.run(self._poll(make_steps(), later_s)) else 0
