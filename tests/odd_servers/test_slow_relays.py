@@ -8,6 +8,7 @@ from pathlib import Path
 from popsync.agent.gates import Gates
 from popsync.destinations.smtp import SmtpDestination, SmtpSettings
 from popsync.errors import DestinationMisconfigured
+from popsync.poll.carry import MAX_BATCH_MESSAGES
 from tests.doubles.pop3_script import Talk
 from tests.doubles.smtp_script import Answer, Raw, SmtpScript, StoredMessage
 from tests.odd_servers.form import make_mail
@@ -122,7 +123,7 @@ async def test_while_a_relay_is_down_nothing_is_retrieved_and_then_all_in_order(
     When the relay is back, no more messages wait in memory than two batches and a window of RETR
     hold, and one connection brings them in their order. It would be the same with more of them.
     """
-    waiting = [make_mail(f"{n:05}") for n in range(2_000)]
+    waiting = [make_mail(f"{n:05}") for n in range(3_000)]
     down: list[Answer] = ["421 down", Raw(b"", close=True), "554 no service"] * 8
     server, script = OddServer(waiting.copy()), SmtpScript(answers={"GREETING": down})
     most = 0
@@ -143,7 +144,7 @@ async def test_while_a_relay_is_down_nothing_is_retrieved_and_then_all_in_order(
         await relay.close()
 
     assert [message.data for message in script.messages] == [mail.octets for mail in waiting]
-    assert 0 < most <= 3 * 256
+    assert 0 < most <= 3 * MAX_BATCH_MESSAGES
     assert server.mail == []
 
 

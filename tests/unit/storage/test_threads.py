@@ -1,5 +1,7 @@
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from queue import SimpleQueue
 
 import pytest
@@ -8,10 +10,18 @@ from popsync.storage import run_in_thread, threads
 
 
 @pytest.fixture(autouse=True)
-def _no_idle_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test be given another one's threads."""
+def _own_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let no test be given another one's threads, nor one that is still on its way back."""
     monkeypatch.setattr(threads, "_idle", [])
     monkeypatch.setattr(threads, "_busy", set())
+    others = set(threading.enumerate())
+    yield
+    monkeypatch.setattr(threads, "IDLE_S", 0.001)
+    for thread in threading.enumerate():
+        while thread.name == "popsync-disk" and thread not in others and thread.is_alive():
+            with suppress(IndexError):
+                threads._idle.pop().put(lambda: None)
+            thread.join(0.001)
 
 
 async def until_idle(number: int = 1) -> None:
