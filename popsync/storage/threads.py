@@ -7,7 +7,7 @@ ended: as a daemon it does not keep the process from ending, which is a cut like
 Beginning a thread makes the event loop wait until it runs, which among many of them takes longer
 than the work. So one that has come back is given what comes next, and ends when nothing does. And
 many that run at once only take the interpreter from one another: while a few are at work the next
-piece waits for one of them, though never for long, since what they do may hang.
+piece waits for one of them, for as long as they come back: what they do may hang.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import ParamSpec, TypeVar
 
 IDLE_S = 1.0
@@ -26,7 +27,7 @@ IDLE_S = 1.0
 FEW = 2
 """So many threads at work are enough, as long as they come back."""
 PATIENCE_S = 0.05
-"""So long may work wait for one of them before it gets a thread of its own."""
+"""Where none of them comes back for so long, what waits gets a thread of its own."""
 
 _Work = Callable[[], None]
 _Inbox = SimpleQueue[_Work]
@@ -37,6 +38,8 @@ _idle: list[_Inbox] = []
 """Of the threads that wait for work, the one that came back last at the end."""
 _waiting: deque[_Work] = deque()
 """What waits for a thread, the oldest first."""
+_came_back_at = deque([0.0], maxlen=1)
+"""When one of them last did."""
 for _threads in (_busy, _idle, _waiting):
     os.register_at_fork(after_in_child=_threads.clear)  # they stay behind
 
@@ -73,7 +76,11 @@ def _hand_over(work: _Work, loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _lose_patience(work: _Work, loop: asyncio.AbstractEventLoop) -> None:
-    """Give ``work`` a thread of its own, unless one that came back has it."""
+    """Give ``work`` a thread of its own, unless one that came back has it or will soon."""
+    left_s = _came_back_at[0] + PATIENCE_S - monotonic()
+    if left_s > 0:
+        loop.call_later(left_s, _lose_patience, work, loop)
+        return
     try:
         _waiting.remove(work)
     except ValueError:
@@ -118,6 +125,7 @@ def _do_all(inbox: _Inbox) -> None:
 
 def _next_work(inbox: _Inbox) -> _Work | None:
     """Take what waits, or wait for work; None once nobody can give any to this thread."""
+    _came_back_at.append(monotonic())
     with suppress(IndexError):
         return _waiting.popleft()
     _busy.discard(inbox)

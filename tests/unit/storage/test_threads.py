@@ -84,6 +84,25 @@ async def test_work_is_not_kept_waiting_by_threads_that_hang(
     await asyncio.gather(*hanging)
 
 
+async def test_work_waits_as_long_as_a_thread_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that hangs beside it is no reason for more of them: the others do all, in turn."""
+    monkeypatch.setattr(threads, "PATIENCE_S", 0.1)
+    release = threading.Event()
+    hanging = asyncio.create_task(run_in_thread(release.wait))
+    await asyncio.sleep(0)
+
+    worked = await asyncio.gather(*[run_in_thread(_stay_a_while) for _ in range(8)])
+    release.set()
+    await hanging
+
+    assert len(set(worked)) == 1
+
+
+def _stay_a_while() -> threading.Thread:
+    threading.Event().wait(0.03)
+    return threading.current_thread()
+
+
 async def test_work_that_waits_is_done_though_no_thread_can_be_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
