@@ -1,10 +1,11 @@
 """Writes what a poll found out about its account. Each function is part of one transaction."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 
 from popsync.ledger.accounts import number_of_account
+from popsync.ledger.questions import change_in_pieces
 from popsync.ledger.spooling import note_left
 from popsync.model import AccountId, Hint, MessageNumber, PollSummary, Quiet, UniqueId
 
@@ -13,11 +14,11 @@ TOMBSTONES_KEPT_S = 90 * 86400.0
 
 _COUNT_DELETION = """
 UPDATE message SET deletions = deletions + 1
-WHERE account = ? AND unique_id = ? AND state <> 'gone'
+WHERE account = ? AND unique_id IN (%s) AND state <> 'gone'
 """
 
 _FORGET_DELETION = """
-UPDATE message SET deletions = 0 WHERE account = ? AND unique_id = ? AND deletions = 1
+UPDATE message SET deletions = 0 WHERE account = ? AND unique_id IN (%s) AND deletions = 1
 """
 
 # What lies in the spool is delivered without the server. What a crash left half done waits for its
@@ -59,19 +60,19 @@ WHERE id = :account AND stamp = :stamp
 
 
 def note_deletions(
-    connection: sqlite3.Connection, account: AccountId, unique_ids: Iterable[UniqueId]
+    connection: sqlite3.Connection, account: AccountId, unique_ids: Collection[UniqueId]
 ) -> None:
     """Count a DELE that is about to be issued for each."""
     number = number_of_account(connection, account)
-    connection.executemany(_COUNT_DELETION, [(number, unique_id) for unique_id in unique_ids])
+    change_in_pieces(connection, _COUNT_DELETION, number, unique_ids)
 
 
 def note_undeleted(
-    connection: sqlite3.Connection, account: AccountId, unique_ids: Iterable[UniqueId]
+    connection: sqlite3.Connection, account: AccountId, unique_ids: Collection[UniqueId]
 ) -> None:
     """Forget the one DELE of each."""
     number = number_of_account(connection, account)
-    connection.executemany(_FORGET_DELETION, [(number, unique_id) for unique_id in unique_ids])
+    change_in_pieces(connection, _FORGET_DELETION, number, unique_ids)
 
 
 def close_listing(

@@ -27,6 +27,14 @@ def ask_in_pieces(
         yield from connection.execute(query % ",".join("?" * len(some)), (subject, *some))
 
 
+def change_in_pieces(
+    connection: sqlite3.Connection, change: str, subject: object, values: Collection[Hashable]
+) -> None:
+    """Make the same ``change``, which takes what a query takes, for all different ``values``."""
+    for _ in ask_in_pieces(connection, change, subject, values):
+        pass
+
+
 def write_rows(
     connection: sqlite3.Connection, statement: str, rows: Collection[Sequence[object]]
 ) -> None:
