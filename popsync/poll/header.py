@@ -21,6 +21,7 @@ MAX_RECEIVED = 50
 _LOOP_FIELD = b"X-Popsync-Loop: "
 
 _MESSAGE_ID = re.compile(rb"message-id[ \t]*:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE)
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 
 
@@ -42,8 +43,8 @@ NO_HEADER = Header(b"", b"", 0, frozenset())
 
 def read_header(chunks: Iterator[bytes]) -> Header:
     """Read what there is to know, once."""
-    head = read_head(chunks)
-    fields = _fields(head)
+    head, body = _read_head(chunks)
+    fields = head if body < 0 else head[: body + 1]
     # To search octets for octets is many times faster than a pattern that ignores case.
     lines = b"\n" + fields.lower()
     marks = _find_loop_marks(fields) if _LOOP_FIELD in fields else frozenset[bytes]()
@@ -62,24 +63,25 @@ def explain_loop(header: Header, own_mark: str) -> str:
     return f"it seems to go round in a loop: {header.received} servers have received it already"
 
 
-def read_head(chunks: Iterator[bytes]) -> bytes:
-    """Give the first octets of a message, enough to hold any sane header."""
+def _read_head(chunks: Iterator[bytes]) -> tuple[bytes, int]:
+    """Give the first octets of a message, enough to hold any sane header, and where it ends.
+
+    That is where the empty line follows; -1 when none does.
+    """
     head = next(chunks, b"")
-    while len(head) < MAX_HEADER_OCTETS and _find_body(head) < 0:
+    while (body := _find_body(head)) < 0 and len(head) < MAX_HEADER_OCTETS:
         more = next(chunks, b"")
         if not more:
             break
         head += more
-    return head[:MAX_HEADER_OCTETS]
+    return head[:MAX_HEADER_OCTETS], body if body < MAX_HEADER_OCTETS else -1
 
 
 def _find_body(head: bytes) -> int:
-    """Give where the empty line ends the header, or -1."""
     if head.startswith((b"\r\n", b"\n")):
         return 0
-    end = head.find(b"\n\r\n")
-    bare = head.find(b"\n\n", 0, end if end >= 0 else len(head))
-    return bare if bare >= 0 else end
+    found = _EMPTY_LINE.search(head)
+    return -1 if found is None else found.start()
 
 
 def _find_message_id(fields: bytes, lines: bytes) -> bytes:
@@ -103,12 +105,6 @@ def _find_loop_marks(fields: bytes) -> frozenset[bytes]:
     return frozenset(
         line.removeprefix(_LOOP_FIELD).strip() for line in lines if line.startswith(_LOOP_FIELD)
     )
-
-
-def _fields(head: bytes) -> bytes:
-    """Give what comes before the empty line."""
-    body = _find_body(head)
-    return head if body < 0 else head[: body + 1]
 
 
 def parcel_name(message: MessageKey) -> str:

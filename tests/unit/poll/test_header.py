@@ -9,7 +9,6 @@ from popsync.poll.header import (
     format_redelivery_mark,
     format_trace,
     parcel_name,
-    read_head,
     read_header,
 )
 
@@ -32,7 +31,7 @@ def test_the_head_reaches_to_the_empty_line(size: int, line_end: bytes) -> None:
     message = line_end.join([b"Subject: a", b"Message-ID: <1@x>", b"", b"body"]) * 3
     rest = pieces(message, size)
 
-    head = read_head(rest)
+    head = read_header(rest).head
 
     assert message.startswith(head)
     assert read_header(iter((head,))).message_id == b"<1@x>"
@@ -42,13 +41,13 @@ def test_the_head_reaches_to_the_empty_line(size: int, line_end: bytes) -> None:
 
 def test_the_head_of_an_empty_message_is_empty() -> None:
     """There are such messages."""
-    assert read_head(iter(())) == b""
+    assert read_header(iter(())).head == b""
 
 
 def test_a_message_without_an_empty_line_is_all_head() -> None:
     """Up to the limit."""
-    assert read_head(pieces(b"Subject: a\r\n", 5)) == b"Subject: a\r\n"
-    assert len(read_head(pieces(b"x" * (MAX_HEADER_OCTETS + 9), 1000))) == MAX_HEADER_OCTETS
+    assert read_header(pieces(b"Subject: a\r\n", 5)).head == b"Subject: a\r\n"
+    assert len(read_header(pieces(b"x" * (MAX_HEADER_OCTETS + 9), 1000)).head) == MAX_HEADER_OCTETS
 
 
 # -- Message-ID --------------------------------------------------------------------------------
