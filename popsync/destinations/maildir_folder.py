@@ -9,6 +9,7 @@ from contextlib import suppress
 from enum import Enum
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from popsync.destinations.maildir_file import FileNames, base_name, form_file
@@ -51,6 +52,8 @@ class MaildirFolder:
         self._cur = path / "cur"
         self._names = names
         self._steps = steps
+        # The system lets one at a time into a directory, and the others wait for it at full speed.
+        self._turn = Lock()
 
     # -- the directories ---------------------------------------------------------------------
 
@@ -117,7 +120,8 @@ class MaildirFolder:
         writing.begin(str(self._tmp), files=len(parcels), octets=octets)
         inode = self._inode()
         if writing.shares:
-            too_large = self._stage_share(parcels, staged, inode, self._steps.leave_file)
+            with self._turn:
+                too_large = self._stage_share(parcels, staged, inode, self._steps.leave_file)
         else:
             too_large = self._stage_synced(parcels, staged, inode)
         if self._inode() != inode:
@@ -182,16 +186,17 @@ class MaildirFolder:
 
         The moves are durable, or are so after ``writing.sync`` where that is shared.
         """
-        taken = frozenset(name for name in names if not self._move(name))
+        with self._turn:
+            taken = frozenset(name for name in names if not self._move(name))
         if writing is None or not writing.shares:
             self.sync()
         return taken
 
     def _move(self, name: str) -> bool:
-        target = f"{self._new}/{name}"
-        if os.path.lexists(target):
+        try:
+            self._steps.move(f"{self._tmp}/{name}", f"{self._new}/{name}")
+        except FileExistsError:
             return False
-        self._steps.rename(f"{self._tmp}/{name}", target)
         return True
 
     def sync(self) -> None:

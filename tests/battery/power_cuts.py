@@ -103,11 +103,17 @@ class CutSteps(CountedSteps):
         self._keep(lambda u: u.what == "content" or not _is_named_in(u, Path(path)))
 
     def rename(self, old: Path | str, new: Path | str) -> None:
-        """Move; the move is at risk."""
+        """Rename; that is at risk."""
+        self._rename(super(CountedSteps, self).rename, str(old), str(new))
 
+    def move(self, old: str, new: str) -> None:
+        """Move; the move is at risk."""
+        self._rename(super(CountedSteps, self).move, old, new)
+
+    def _rename(self, step: Callable[[str, str], None], old: str, new: str) -> None:
         def rename() -> None:
-            super(CountedSteps, self).rename(old, new)
-            self._unsynced.append(Unsynced("move", str(old), str(new)))
+            step(old, new)
+            self._unsynced.append(Unsynced("move", old, new))
 
         self._take(rename)
 

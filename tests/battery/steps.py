@@ -64,6 +64,10 @@ class CountedSteps(DurableSteps):
         """Count, then rename."""
         self._take(lambda: DurableSteps.rename(self, old, new))
 
+    def move(self, old: str, new: str) -> None:
+        """Count, then move."""
+        self._take(lambda: DurableSteps.move(self, old, new))
+
     def unlink(self, path: Path | str) -> None:
         """Count, then unlink."""
         self._take(lambda: DurableSteps.unlink(self, path))

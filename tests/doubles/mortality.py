@@ -61,12 +61,16 @@ class MortalSteps(DurableSteps):
         self.step("after sync")
 
     def rename(self, old: Path | str, new: Path | str) -> None:
-        """Rename, and remember what appeared in a Maildir."""
-        new = Path(new)
+        """Rename."""
         self.step("before rename")
         super().rename(old, new)
-        if new.parent.name == "new":
-            self.appeared.append(new.read_bytes())
+        self.step("after rename")
+
+    def move(self, old: str, new: str) -> None:
+        """Move, and remember what appeared in a Maildir."""
+        self.step("before rename")
+        super().move(old, new)
+        self.appeared.append(Path(new).read_bytes())
         self.step("after rename")
 
     def commit(self, connection: sqlite3.Connection) -> None:

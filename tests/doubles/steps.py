@@ -102,14 +102,19 @@ class ScriptedSteps(DurableSteps):
         self._take(f"sync {path.name}/", sync)
 
     def rename(self, old: Path | str, new: Path | str) -> None:
+        """Give a file another name."""
+        self._rename(super().rename, str(old), str(new))
+
+    def move(self, old: str, new: str) -> None:
         """Move a file."""
-        old, new = Path(old), Path(new)
+        self._rename(super().move, old, new)
 
+    def _rename(self, step: Callable[[str, str], None], old: str, new: str) -> None:
         def rename() -> None:
-            super(ScriptedSteps, self).rename(old, new)
-            self._moves.append((old, new))
+            step(old, new)
+            self._moves.append((Path(old), Path(new)))
 
-        self._take(f"rename to {new.parent.name}/", rename)
+        self._take(f"rename to {Path(new).parent.name}/", rename)
 
     def unlink(self, path: Path | str) -> None:
         """Take a name away."""
