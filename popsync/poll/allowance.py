@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-MAX_OCTETS = 26 * 1024 * 1024
+MAX_OCTETS = 36 * 1024 * 1024
 MAX_COUNTED_OCTETS = 2 * 1024 * 1024
 """What one message counts for at most: larger ones do not lie in memory."""
 

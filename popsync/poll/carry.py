@@ -24,8 +24,8 @@ from popsync.poll.session import Session
 # A batch costs a destination a few syncs and the ledger two commits, whatever its size. While one
 # waits for the disk another one keeps the processor busy; none once all accounts together have
 # the allowance used up (P8).
-MAX_BATCH_MESSAGES = 512
-MAX_BATCH_OCTETS = 4 * 1024 * 1024
+MAX_BATCH_MESSAGES = 1024
+MAX_BATCH_OCTETS = 8 * 1024 * 1024
 MAX_DELIVERING = 2
 
 

@@ -123,7 +123,7 @@ async def test_while_a_relay_is_down_nothing_is_retrieved_and_then_all_in_order(
     When the relay is back, no more messages wait in memory than two batches and a window of RETR
     hold, and one connection brings them in their order. It would be the same with more of them.
     """
-    waiting = [make_mail(f"{n:05}") for n in range(3_000)]
+    waiting = [make_mail(f"{n:05}") for n in range(4_000)]
     down: list[Answer] = ["421 down", Raw(b"", close=True), "554 no service"] * 8
     server, script = OddServer(waiting.copy()), SmtpScript(answers={"GREETING": down})
     most = 0
