@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -27,8 +27,7 @@ class Checkable(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class AgentAccount:
+class AgentAccount(NamedTuple):
     """One account with the ports that its polls go through."""
 
     account: Account
@@ -128,7 +127,7 @@ class Agent:
         async def in_turn(account: AgentAccount) -> _Result:
             async with self._limits.place(account.host):
                 ports = self._bind(account.host, account.ports)
-                return await visit(replace(account, ports=ports))
+                return await visit(account._replace(ports=ports))
 
         return await asyncio.gather(*(in_turn(self._accounts[name]) for name in names))
 

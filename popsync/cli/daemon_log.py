@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from popsync import __version__
@@ -124,7 +123,7 @@ class DaemonLog:
         self._had_mail.discard(account)
         if event.report.error is not None:
             return
-        if had_mail or not summary.deferred or not replace(summary, deferred=0).is_quiet:
+        if had_mail or not summary.deferred or not summary._replace(deferred=0).is_quiet:
             self._polls(event)
         else:
             self._log.debug("polled, nothing new", account=account, deferred=summary.deferred)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic_core import ValidationError
 
@@ -27,8 +27,7 @@ _CONSEQUENCES = {"default_factory_not_called"}
 T_co = TypeVar("T_co", bound=Table, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A table with its keys, and those that it inherits."""
 
     source: Source

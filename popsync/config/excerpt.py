@@ -1,7 +1,7 @@
 """Shows the line at fault without showing a secret."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_EXCERPT_CHARACTERS = 100
 
@@ -9,8 +9,7 @@ Span = tuple[int, int]
 """Offsets of the first character and of the one after the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Excerpt:
+class Excerpt(NamedTuple):
     """One line, and what to underline in it."""
 
     line: str

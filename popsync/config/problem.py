@@ -1,8 +1,8 @@
 """One thing that is wrong in the configuration, as the user is told it."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from popsync.config.excerpt import Excerpt
 from popsync.config.locate import TomlPath
@@ -12,8 +12,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _MAX_SENTENCE_CHARACTERS = 600
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Where, which key, and a sentence that says what to do."""
 
     file: Path

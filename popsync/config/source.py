@@ -5,9 +5,8 @@ import sys
 import tomllib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from popsync.config.excerpt import Span, excerpt_of
 from popsync.config.files import FileContent, FileRefused, read_regular_file
@@ -28,8 +27,7 @@ class SourceRefused(Exception):
         super().__init__(problem.sentence)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A file as it was at one moment."""
 
     path: Path

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
 
 from popsync.ledger.accounts import number_of_account
 from popsync.ledger.questions import change_in_pieces
@@ -123,7 +122,7 @@ def note_poll(
     number = number_of_account(connection, account)
     if quiet is not None:
         connection.execute(_NOTE_QUIET, quiet._asdict() | {"account": number})
-    connection.execute(_NOTE_POLL, asdict(summary) | {"account": number})
+    connection.execute(_NOTE_POLL, summary._asdict() | {"account": number})
 
 
 def note_standing(connection: sqlite3.Connection, account: AccountId, standing: str) -> None:

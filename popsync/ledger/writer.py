@@ -4,11 +4,10 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from popsync.errors import LedgerUnavailable
 from popsync.ledger.failures import translated
@@ -18,8 +17,7 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(NamedTuple):
     """Work to do in a transaction, and who waits for it."""
 
     work: Work[Any]

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from popsync.errors import (
@@ -139,7 +138,7 @@ class Retriever:
             *others, last = burst
             assert isinstance(last, RetrievedMessage)  # noqa: S101 — it made the doubt
             reason = last.suspect or "it may have come in another's place"
-            return [*others, replace(last, suspect=reason)]
+            return [*others, last._replace(suspect=reason)]
         return burst
 
     # -- replies -----------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Deliveries, and the one contract that binds a destination to the ledger."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -26,8 +25,7 @@ class Envelope(NamedTuple):
     recipients: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """One message for one destination: what to deliver, to whom, under which name."""
 
     message: MessageKey
@@ -79,8 +77,7 @@ class Refusal(NamedTuple):
 Outcome = Receipt | Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """A step that cannot be taken back, about to be taken: a rename, a final dot."""
 
     message: MessageKey

@@ -125,8 +125,7 @@ class DeliveryStatus(NamedTuple):
     """How often it went out, or may have, without a receipt; such a delivery carries a mark."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpooledMessage:
+class SpooledMessage(NamedTuple):
     """A message that is still owed and has a copy in the spool, with all its deliveries."""
 
     message: MessageKey

@@ -1,6 +1,5 @@
 """What the ledger is told of messages, deliveries and polls."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from popsync.model.delivery import DeliveryKey, DeliveryState, MessageKey
@@ -52,8 +51,7 @@ class UnretrievedMessage(NamedTuple):
     oversize: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PollSummary:
+class PollSummary(NamedTuple):
     """What one poll came to, for ``status``."""
 
     began_at: float

@@ -57,8 +57,7 @@ class Content(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RetrievedMessage:
+class RetrievedMessage(NamedTuple):
     """A message that was retrieved whole."""
 
     listed: ListedMessage
@@ -67,8 +66,7 @@ class RetrievedMessage:
     """Why its bytes may not be the whole message; empty when there is no doubt."""
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedMessage:
+class RefusedMessage(NamedTuple):
     """A message that the server would not give."""
 
     listed: ListedMessage

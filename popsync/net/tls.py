@@ -6,18 +6,16 @@ connections share it.
 
 import hashlib
 import ssl
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from popsync.errors import TlsRefused
 
 TlsMode = Literal["none", "starttls", "implicit"]
 
 
-@dataclass(frozen=True, slots=True)
-class TlsOptions:
+class TlsOptions(NamedTuple):
     """What one server's configuration demands of TLS."""
 
     mode: TlsMode = "implicit"
@@ -29,8 +27,7 @@ class TlsOptions:
     """The name that the certificate must bear; None for the host that is connected to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(NamedTuple):
     """All that one side needs to begin TLS on a connection."""
 
     context: ssl.SSLContext

@@ -6,7 +6,6 @@ size, saves that for a day, and never more: it decides neither a deletion nor an
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from popsync.errors import UidlUnsupported
 from popsync.model import (
@@ -56,7 +55,7 @@ def name_by_content(message: RetrievedMessage) -> RetrievedMessage:
     if message.listed.unique_id:
         return message
     key = content_key(message.content.digest)
-    return replace(message, listed=message.listed._replace(unique_id=key))
+    return message._replace(listed=message.listed._replace(unique_id=key))
 
 
 # -- before retrieval ------------------------------------------------------------------------

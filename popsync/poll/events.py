@@ -1,7 +1,6 @@
 """What a poll tells whoever watches it: log lines, a progress bar, a report."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from popsync.errors import DeliveryError, PopsyncError
@@ -64,8 +63,7 @@ class Warned(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PollReport:
+class PollReport(NamedTuple):
     """What one poll came to."""
 
     account: str

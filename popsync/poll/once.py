@@ -91,7 +91,7 @@ async def _close_poll(
         can_wait = report.error is None and report.summary.is_quiet
         await ports.ledger.note_poll(account.id, report.summary, can_wait=can_wait, quiet=quiet)
     except PopsyncError as error:
-        report = replace(report, error=report.error or error)
+        report = report._replace(error=report.error or error)
     ports.observe(PollEnded(report))
     return report
 

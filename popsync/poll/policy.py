@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from popsync.model import AccountId
 
@@ -24,8 +25,7 @@ class Policy:
     """Without a receipt from each of these nothing is deleted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """One destination of an account and who is served there."""
 
     destination: str

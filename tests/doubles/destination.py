@@ -5,7 +5,7 @@ What they hold outlives a crash of the poll, as a disk or another server does.
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from popsync.errors import (
     DeliveryDeferred,
@@ -135,7 +135,7 @@ class TwoPhaseDestination(MemoryDestination):
                 refused += _refuse(parcel, self.name, error)
                 continue
             self.step("stage")
-            self.staged[parcel.name] = replace(parcel, content=TrackedContent(octets))
+            self.staged[parcel.name] = parcel._replace(content=TrackedContent(octets))
             taken.append(parcel)
         await journal.record(refused, [self._intent(parcel) for parcel in taken])
         receipts: list[Outcome] = []

@@ -5,7 +5,6 @@ import errno
 import os
 import resource
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +64,7 @@ class Bench:
         with pytest.raises(DestinationUnavailable, match="its disk may be failing"):
             await destination.deliver([PARCEL], journal)
         assert len(self.names("tmp")) == len(journal.intents) == 1
-        return [replace(intent, recorded_at=RECEIVED_AT) for intent in journal.intents]
+        return [intent._replace(recorded_at=RECEIVED_AT) for intent in journal.intents]
 
 
 @pytest.fixture
