@@ -236,7 +236,10 @@ class MaildirDestination:
         )
 
     def _refuse_large(self, parcel: Parcel, error: OSError) -> Refusal:
-        words = f"Maildir {self._path}: {error.strerror} for this file system or its limits"
+        where = "this file system or its limits"
+        if error.errno != errno.EFBIG:
+            where = f"a message of {parcel.content.octets} octets; {_ADVICE[error.errno or 0]}"
+        words = f"Maildir {self._path}: {error.strerror} for {where}"
         return Refusal(self._delivery(parcel.message), DeliveryDeferred(words))
 
     def _refuse_taken(self, message: MessageKey, name: str) -> Refusal:

@@ -26,6 +26,10 @@ _LEAST_FOR_A_THREAD = 8
 _LEAST_OCTETS_FOR_A_THREAD = 256 * 1024
 
 
+_FOR_ITS_SIZE = frozenset({errno.EFBIG, errno.ENOSPC, errno.EDQUOT})
+"""With these a smaller file may still be written."""
+
+
 class StagedFile(NamedTuple):
     """A file in ``tmp/``, and the parcel it holds."""
 
@@ -113,8 +117,9 @@ class MaildirFolder:
         """Write a file in ``tmp/`` for each parcel, adding it to ``staged`` at once.
 
         Files and names are durable, or are so after ``writing.sync`` where that is shared. Gives
-        those that are too large for this file system. Raises OSError when none can be written
-        now; the caller then takes ``staged`` back.
+        those that are too large for this file system, or for what room it has left: others may
+        fit (P5). Raises OSError when none can be written now; the caller then takes ``staged``
+        back.
         """
         octets = sum([parcel.content.octets for parcel in parcels])
         writing.begin(str(self._tmp), files=len(parcels), octets=octets)
@@ -124,6 +129,8 @@ class MaildirFolder:
                 too_large = self._stage_share(parcels, staged, inode, self._steps.leave_file)
         else:
             too_large = self._stage_synced(parcels, staged, inode)
+        if not staged:
+            _raise_if_full(too_large)
         if self._inode() != inode:
             # Put back, the directory before would miss files, and that would pass for arrival.
             raise OSError(errno.ESTALE, "it was replaced while messages were written")
@@ -152,7 +159,7 @@ class MaildirFolder:
             try:
                 name = self._write(parcel, inode, put)
             except OSError as error:
-                if error.errno != errno.EFBIG:
+                if error.errno not in _FOR_ITS_SIZE:
                     raise
                 too_large.append((parcel, error))
             else:
@@ -246,6 +253,13 @@ class MaildirFolder:
         stray = [name for name in names if self._names.is_ours(name) and name not in keep]
         self.discard(stray)
         return len(stray)
+
+
+def _raise_if_full(too_large: Iterable[tuple[Parcel, OSError]]) -> None:
+    """Raise the error of a disk without room; that a message is too large for it is none."""
+    for _, error in too_large:
+        if error.errno != errno.EFBIG:
+            raise error
 
 
 def _threads_for(parcels: Sequence[Parcel]) -> int:

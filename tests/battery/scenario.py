@@ -131,13 +131,13 @@ class Case:
     ) -> int:
         """Poll once in a process of its own; give its exit status: 0 is well, 1 an error.
 
-        prepare: what that process does first. later_s: how much later it is by its clock. Where
-        the spool is used, each poll comes an hour after the one before.
+        prepare: what that process does first. later_s: how much later it is by its clock, though
+        each poll comes an hour after the one before anyway.
         """
         self._polls += 1
         is_down = self._kind in {Kind.KEEP_BOTH_DOWN, Kind.KEEP_BOTH_FROM_SPOOL}
         self._receiver.is_down = is_down and self._polls == 1
-        later_s += 3600 * self._polls * (self._kind in SPOOLING)
+        later_s += 3600 * self._polls
         child = os.fork()
         if child:
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -157,6 +157,61 @@ async def test_a_message_larger_than_files_may_be_is_deferred_alone(bench: Bench
     assert len(bench.names("new")) == 1
 
 
+class FullDisk(DurableSteps):
+    """The real steps on a disk that has room for so many octets in one file."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+
+    def write_file(self, path: Path | str, chunks: Iterable[bytes]) -> int:
+        """Write what fits; what does not is left half written, as a disk would."""
+        octets = b"".join(chunks)
+        descriptor = super().write_file(path, [octets[: self._room]])
+        if len(octets) > self._room:
+            os.close(descriptor)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return descriptor
+
+    def leave_file(self, path: Path | str, chunks: Iterable[bytes]) -> None:
+        """Do the same, and close it."""
+        os.close(self.write_file(path, chunks))
+
+
+@pytest.mark.parametrize("others", [1, LEAST_FILES])
+async def test_a_message_for_which_a_disk_has_no_room_is_deferred_alone(
+    bench: Bench, others: int
+) -> None:
+    """Those that fit arrive, whether each is synced or all are (P5)."""
+    destination = bench.destination(FullDisk(room=10_000))
+    await destination.ready()
+    journal = RecordingJournal()
+    small = [make_parcel(b"s%d" % n, b"small\r\n") for n in range(others)]
+    large = make_parcel(b"l", b"x" * 50_000)
+
+    await destination.deliver([large, *small], journal)
+
+    refused, *receipts = journal.settled
+    error = error_of([refused])
+    assert isinstance(error, DeliveryDeferred)
+    assert "No space left on device for a message of 50000 octets; free some space" in str(error)
+    assert [r.delivery.message for r in receipts] == [parcel.message for parcel in small]
+    assert bench.names("tmp") == []
+    assert len(bench.names("new")) == others
+
+
+async def test_a_disk_that_has_room_for_nothing_takes_no_mail(bench: Bench) -> None:
+    """All wait for it together, and nothing is left on it."""
+    destination = bench.destination(FullDisk(room=3))
+    await destination.ready()
+    journal = RecordingJournal()
+
+    with pytest.raises(DestinationUnavailable, match="No space left on device; free some space"):
+        await destination.deliver([PARCEL, make_parcel(b"u2", b"small\r\n")], journal)
+
+    assert journal.settled == []
+    assert bench.names("tmp") == bench.names("new") == []
+
+
 async def test_a_ledger_that_goes_on_failing_does_not_fill_the_disk(bench: Bench) -> None:
     """One message finds out how it is; once it works the left-overs go."""
     destination = bench.destination()
