@@ -25,7 +25,6 @@ _THREADS = 8
 _LEAST_FOR_A_THREAD = 8
 _LEAST_OCTETS_FOR_A_THREAD = 256 * 1024
 
-
 _FOR_ITS_SIZE = frozenset({errno.EFBIG, errno.ENOSPC, errno.EDQUOT})
 """With these a smaller file may still be written."""
 

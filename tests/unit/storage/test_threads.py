@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from queue import SimpleQueue
@@ -85,22 +86,33 @@ async def test_work_is_not_kept_waiting_by_threads_that_hang(
 
 
 async def test_work_waits_as_long_as_a_thread_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that hangs beside it is no reason for more of them: the others do all, in turn."""
-    monkeypatch.setattr(threads, "PATIENCE_S", 0.1)
+    """Whatever waits beside it: here it came back a moment ago, whenever that is looked at."""
+    looked_at: list[float] = []
+    thrice = asyncio.Event()
+
+    def look() -> float:
+        looked_at.append(0.0)
+        if len(looked_at) == 3:
+            thrice.set()
+        return 0.0
+
+    monkeypatch.setattr(threads, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(threads, "_came_back_at", deque([0.0], maxlen=1))
+    monkeypatch.setattr(threads, "monotonic", look)
     release = threading.Event()
-    hanging = asyncio.create_task(run_in_thread(release.wait))
+    working = [asyncio.create_task(run_in_thread(release.wait)) for _ in range(threads.FEW)]
     await asyncio.sleep(0)
+    late = asyncio.create_task(run_in_thread(threading.current_thread))
 
-    worked = await asyncio.gather(*[run_in_thread(_stay_a_while) for _ in range(8)])
-    release.set()
-    await hanging
+    try:
+        async with asyncio.timeout(10):
+            await thrice.wait()
+        at_work = len(threads._busy)
+    finally:
+        release.set()
+        await asyncio.gather(late, *working)
 
-    assert len(set(worked)) == 1
-
-
-def _stay_a_while() -> threading.Thread:
-    threading.Event().wait(0.03)
-    return threading.current_thread()
+    assert at_work == threads.FEW
 
 
 async def test_work_that_waits_is_done_though_no_thread_can_be_started(
